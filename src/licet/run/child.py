@@ -1,6 +1,7 @@
 """A child never outlives its parent: whoever is killed, nobody is left behind holding a port or a data folder."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -31,18 +32,20 @@ def spawn(
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     user: User | None = None,
+    keep: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a child that is sent `death` by the kernel when the thread that started it ends.
 
     Call it from the main thread only. The child gets a session of its own, so that Ctrl-C reaches
     the parent alone, which then stops its children in order. Without a log the child prints where we print.
+    `keep`: open files that the child inherits under the same numbers.
     """
     command = [*step_down(user, death), *map(str, arguments)]
     if log is None:
-        return _popen(command, None, folder, environment)
-    _make_room(log)
+        return _popen(command, None, folder, environment, keep)
+    make_room(log)
     with log.open("ab") as out:
-        return _popen(command, out.fileno(), folder, environment)
+        return _popen(command, out.fileno(), folder, environment, keep)
 
 
 def step_down(user: User | None, death: signal.Signals = signal.SIGTERM) -> list[str]:
@@ -101,8 +104,19 @@ def command_of(pid: int) -> str:
         return ""
 
 
+def make_room(log: Path) -> None:
+    """Keep a log, and one before it, small for years. Who writes, appends: it can be emptied under their hands."""
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        shutil.copyfile(log, log.with_name(log.name + ".1"))
+        os.truncate(log, 0)
+
+
 def _popen(
-    command: list[str], out: int | None, folder: Path | None, environment: Mapping[str, str] | None
+    command: list[str],
+    out: int | None,
+    folder: Path | None,
+    environment: Mapping[str, str] | None,
+    keep: Sequence[int],
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
@@ -112,6 +126,7 @@ def _popen(
         cwd=folder,
         env=environment,
         start_new_session=True,
+        pass_fds=keep,
     )
 
 
@@ -120,9 +135,3 @@ def _send(pid: int, how: signal.Signals) -> None:
         os.kill(pid, how)
     except ProcessLookupError:
         return
-
-
-def _make_room(log: Path) -> None:
-    """One old log is kept, so that years of restarts do not fill the disk."""
-    if log.exists() and log.stat().st_size > LOG_LIMIT:
-        log.replace(log.with_name(log.name + ".1"))

@@ -1,5 +1,6 @@
 """nats-server under our own supervision: one process, one folder for its streams, one port each for NATS and MQTT."""
 
+import json
 import os
 import signal
 import socket
@@ -7,8 +8,12 @@ import subprocess
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from licet.run.child import NotReadyError, command_of, end_leftover, is_alive, spawn, start_and_wait, stop
+
+CONFIG_FILE = "nats.conf"
+PID_FILE = "pid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,8 @@ class Nats:
         self.log = folder / "nats.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._config = config
-        self._config_file = folder / "nats.conf"
-        self._pid_file = folder / "pid"
+        self._config_file = folder / CONFIG_FILE
+        self._pid_file = folder / PID_FILE
         self._server = server or shipped_server()
 
     @property
@@ -69,8 +74,7 @@ class Nats:
         self.store.mkdir(exist_ok=True, mode=0o700)
         self._config_file.touch(mode=0o600)
         self._config_file.write_text(self._config, encoding="utf-8")
-        if (pid := self._leftover()) is not None:
-            end_leftover(pid, self.stop_signal)
+        leave_nothing_running(self.folder)
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the server without waiting for it."""
@@ -80,22 +84,35 @@ class Nats:
 
     def ready(self) -> bool:
         """NATS greets whoever connects; MQTT waits for the device to speak first, so a connection must do."""
-        return self._answers(self.listen.nats_port, b"INFO ") and self._answers(self.listen.mqtt_port, b"")
-
-    def _answers(self, port: int, greeting: bytes) -> bool:
+        if greeting(self.listen.host, self.listen.nats_port) is None:
+            return False
         try:
-            with socket.create_connection((self.listen.host, port), timeout=1.0) as connection:
-                return not greeting or connection.recv(len(greeting)) == greeting
+            socket.create_connection((self.listen.host, self.listen.mqtt_port), timeout=1.0).close()
         except OSError:
             return False
+        return True
 
-    def _leftover(self) -> int | None:
-        try:
-            pid = int(self._pid_file.read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
-            return None
-        ours = str(self._config_file) in command_of(pid)
-        return pid if ours and is_alive(pid) else None
+
+def greeting(host: str, port: int) -> dict[str, Any] | None:
+    """What a nats-server says about itself to whoever connects, or None if nobody does."""
+    try:
+        with socket.create_connection((host, port), timeout=2.0) as connection:
+            line = connection.makefile("rb").readline(65536)
+            said = json.loads(line.removeprefix(b"INFO "))
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def leave_nothing_running(folder: Path) -> None:
+    """End the server that a killed supervisor left running on this folder, if it still runs."""
+    try:
+        pid = int((folder / PID_FILE).read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return
+    # The number may be somebody else's by now.
+    if is_alive(pid) and str(folder / CONFIG_FILE) in command_of(pid):
+        end_leftover(pid, Nats.stop_signal)
 
 
 def shipped_server() -> Path:
