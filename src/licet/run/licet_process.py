@@ -46,7 +46,7 @@ class LicetProcess:
         outside = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
         keep = () if settings.http_fd is None else (settings.http_fd,)
         self.process = spawn(
-            [sys.executable, "-m", "licet.run.cli", self._command],
+            [sys.executable, "-P", "-m", "licet.run.cli", self._command],
             log=self.log,
             environment=outside | settings.environment() | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
             keep=keep,
