@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from doors.broker.devices import Broker, Device, Dial, configured, connected
+from doors.broker.open_gate import gate_for_all
 from nats.aio.client import Client
 
+from licet.broker.gate import Gate
 from licet.broker.server import LICET, LICET_SYS
 from licet.run.nats_engine import Nats
 
@@ -54,3 +56,12 @@ async def dial() -> AsyncIterator[Dial]:
     yield open_one
     for device in devices:
         await device.close()
+
+
+@pytest.fixture
+async def open_gate(server: Client) -> AsyncIterator[Gate]:
+    """A gate that lets in everybody who knocks properly."""
+    gate = gate_for_all()
+    await gate.open(server)
+    yield gate
+    await gate.close()
