@@ -9,7 +9,7 @@ import asyncio
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -17,6 +17,8 @@ import pytest
 from psycopg import sql
 from xdist.workermanage import WorkerController
 
+from licet.keyring import Keyring
+from licet.postgres.books import Books
 from licet.run.child import NotReadyError
 from licet.run.nats_engine import Listen, Nats
 from licet.run.ports import free_port
@@ -173,3 +175,10 @@ def _drop(postgres_url: str, name: str) -> None:
 
 def _in_database(url: str, name: str) -> str:
     return url.replace("/postgres?", f"/{name}?", 1)
+
+
+@pytest.fixture
+async def books(database_url: str) -> AsyncIterator[Books]:
+    """Books of this test's own, under a key that is no secret."""
+    async with Books.open(database_url, Keyring({1: bytes(32)}, 1)) as books:
+        yield books

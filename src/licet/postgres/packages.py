@@ -1,0 +1,65 @@
+"""Packages in the books."""
+
+from datetime import datetime
+
+from licet.packages import Allowance, Package
+from licet.postgres.books import Books
+from licet.postgres.queries import queries
+from licet.units import DayCount, Term
+
+_sql = queries("packages")
+
+
+def term(months: int | None, days: int | None, day_count: str | None) -> Term | None:
+    """A term as its columns hold it."""
+    if months is None or days is None or day_count is None:
+        return None
+    return Term(months, days, DayCount(day_count))
+
+
+def package(
+    package_id: str, name: str, months: int, days: int, day_count: str, messages: int, ota: int, storage: int
+) -> Package:
+    """A package as its columns hold it."""
+    return Package(package_id, name, Allowance(Term(months, days, DayCount(day_count)), messages, ota, storage))
+
+
+def _columns(name: str, allowance: Allowance, now: datetime) -> dict[str, object]:
+    return {
+        "name": name,
+        "term_months": allowance.term.months,
+        "term_days": allowance.term.days,
+        "day_count": allowance.term.day_count,
+        "messages_per_day": allowance.messages_per_day,
+        "ota_per_month": allowance.ota_per_month,
+        "storage_days": allowance.storage_days,
+        "now": now,
+    }
+
+
+async def insert_package(books: Books, name: str, allowance: Allowance, *, now: datetime) -> Package:
+    row = await books.one(_sql.insert_package, **_columns(name, allowance, now))
+    assert row is not None
+    return Package(row[0], name, allowance)
+
+
+async def ensure_package(books: Books, name: str, allowance: Allowance, *, now: datetime) -> Package:
+    await books.run(_sql.ensure_package, **_columns(name, allowance, now))
+    found = await named(books, name)
+    assert found is not None
+    return found
+
+
+async def get(books: Books, package_id: str) -> Package | None:
+    row = await books.one(_sql.get, id=package_id)
+    return package(*row) if row else None
+
+
+async def named(books: Books, name: str) -> Package | None:
+    row = await books.one(_sql.named, name=name)
+    return package(*row) if row else None
+
+
+async def page(books: Books, *, after: str = "", limit: int) -> list[Package]:
+    """``after``: the name of the last package of the page before."""
+    return [package(*row) for row in await books.all(_sql.page, after=after, limit=limit)]

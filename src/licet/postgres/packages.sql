@@ -1,0 +1,33 @@
+-- insert_package --
+-- A new package; its name is its own.
+INSERT INTO packages (name, term_months, term_days, day_count, messages_per_day, ota_per_month, storage_days, defined_at)
+VALUES (%(name)s, %(term_months)s, %(term_days)s, %(day_count)s, %(messages_per_day)s, %(ota_per_month)s,
+        %(storage_days)s, %(now)s)
+RETURNING id;
+
+-- ensure_package --
+-- The package of this name is there, whoever makes it first.
+INSERT INTO packages (name, term_months, term_days, day_count, messages_per_day, ota_per_month, storage_days, defined_at)
+VALUES (%(name)s, %(term_months)s, %(term_days)s, %(day_count)s, %(messages_per_day)s, %(ota_per_month)s,
+        %(storage_days)s, %(now)s)
+ON CONFLICT ON CONSTRAINT packages_name_once DO NOTHING;
+
+-- get --
+-- One package, if there is one.
+SELECT k.id, k.name, k.term_months, k.term_days, k.day_count, k.messages_per_day, k.ota_per_month, k.storage_days
+FROM packages k
+WHERE k.id = %(id)s;
+
+-- named --
+-- One package by its name.
+SELECT k.id, k.name, k.term_months, k.term_days, k.day_count, k.messages_per_day, k.ota_per_month, k.storage_days
+FROM packages k
+WHERE k.name = %(name)s;
+
+-- page --
+-- Packages by name.
+SELECT k.id, k.name, k.term_months, k.term_days, k.day_count, k.messages_per_day, k.ota_per_month, k.storage_days
+FROM packages k
+WHERE k.name > %(after)s
+ORDER BY k.name
+LIMIT %(limit)s;

@@ -1,0 +1,264 @@
+-- The books: what every table holds, and the constraints that are the last word on any race.
+-- Migrations reach exactly this; a test compares the two. Names of constraints are translated to refusals in books.py.
+-- No triggers, no defaults that read the clock: every instant is given by who writes.
+
+-- Who owns products and pays (A8). Ids are random, so that they stay unique across data centres (B4).
+CREATE TABLE accounts (
+    id          text COLLATE "C" DEFAULT 'acc_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
+    name        text        NOT NULL,
+    kind        text        NOT NULL CHECK (kind IN ('enterprise', 'individual')),
+    data_center text        NOT NULL,
+    time_zone   text        NOT NULL,
+    mode        text        NOT NULL CHECK (mode IN ('charge', 'block')),
+    opened_at   timestamptz NOT NULL,
+    CONSTRAINT accounts_pkey PRIMARY KEY (id)
+);
+
+-- A name for an allowance (A3). Never changed, never deleted.
+CREATE TABLE packages (
+    id               text COLLATE "C" DEFAULT 'pkg_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
+    name             text        NOT NULL,
+    term_months      integer     NOT NULL CHECK (term_months >= 0),
+    term_days        integer     NOT NULL CHECK (term_days >= 0),
+    day_count        text        NOT NULL CHECK (day_count IN ('calendar', '30/360')),
+    messages_per_day integer     NOT NULL CHECK (messages_per_day >= 0),
+    ota_per_month    integer     NOT NULL CHECK (ota_per_month >= 0),
+    storage_days     integer     NOT NULL CHECK (storage_days >= 0),
+    defined_at       timestamptz NOT NULL,
+    CONSTRAINT packages_pkey PRIMARY KEY (id),
+    CONSTRAINT packages_name_once UNIQUE (name),
+    CHECK (term_months + term_days > 0)
+);
+
+-- A product. Its row is the lock under which its codes are numbered and consumed.
+-- renewed_until: every renewal due up to then is in the books; each span that ended by then was followed or has a lapse.
+CREATE TABLE products (
+    id                     integer GENERATED ALWAYS AS IDENTITY,
+    product_key            text COLLATE "C" NOT NULL,
+    account_id             text COLLATE "C" NOT NULL REFERENCES accounts,
+    name                   text        NOT NULL,
+    sealed_secret          bytea       NOT NULL,
+    auto_renewal           boolean     NOT NULL,
+    renewal_policy         text        NOT NULL CHECK (renewal_policy IN ('on_schedule', 'on_connect')),
+    dynamic_authentication boolean     NOT NULL,
+    package_id             text COLLATE "C" REFERENCES packages,
+    renewed_until          timestamptz NOT NULL,
+    created_at             timestamptz NOT NULL,
+    deleted_at             timestamptz,
+    CONSTRAINT products_pkey PRIMARY KEY (id),
+    CONSTRAINT products_key_once UNIQUE (product_key)
+);
+CREATE INDEX products_account ON products (account_id, id);
+
+-- Which package a product had since when, and from which midnight its messages and OTA upgrades count (A7).
+CREATE TABLE product_packages (
+    product_id  integer          NOT NULL REFERENCES products,
+    ordinal     integer          NOT NULL,
+    package_id  text COLLATE "C" NOT NULL REFERENCES packages,
+    set_at      timestamptz      NOT NULL,
+    counts_from timestamptz      NOT NULL,
+    set_by      text             NOT NULL,
+    CONSTRAINT product_packages_pkey PRIMARY KEY (product_id, ordinal)
+);
+
+-- So many codes of one package, bought or given (A8, A9). One order is credited once.
+CREATE TABLE lots (
+    id              text COLLATE "C" DEFAULT 'lot_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
+    account_id      text COLLATE "C" NOT NULL REFERENCES accounts,
+    package_id      text COLLATE "C" NOT NULL REFERENCES packages,
+    product_id      integer          REFERENCES products,
+    origin          text             NOT NULL CHECK (origin IN ('purchase', 'free')),
+    quantity        integer          NOT NULL CHECK (quantity > 0),
+    assigned        integer          NOT NULL,
+    order_reference text             NOT NULL,
+    use_by          timestamptz,
+    credited_at     timestamptz      NOT NULL,
+    credited_by     text             NOT NULL,
+    CONSTRAINT lots_pkey PRIMARY KEY (id),
+    CONSTRAINT lots_order_once UNIQUE (account_id, order_reference),
+    CONSTRAINT lots_not_overassigned CHECK (assigned BETWEEN 0 AND quantity)
+);
+
+-- Every assignment is kept: which product, how many, which package, when, who (A10).
+CREATE TABLE assignments (
+    id          text COLLATE "C" DEFAULT 'asg_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
+    account_id  text COLLATE "C" NOT NULL REFERENCES accounts,
+    product_id  integer          NOT NULL REFERENCES products,
+    package_id  text COLLATE "C" NOT NULL REFERENCES packages,
+    quantity    integer          NOT NULL CHECK (quantity > 0),
+    assigned_at timestamptz      NOT NULL,
+    assigned_by text             NOT NULL,
+    CONSTRAINT assignments_pkey PRIMARY KEY (id)
+);
+CREATE INDEX assignments_account ON assignments (account_id, assigned_at, id);
+
+-- A run of a product's code numbers that came from one lot (A2). Codes before first_number + consumed are consumed.
+CREATE TABLE ranges (
+    product_id    integer          NOT NULL REFERENCES products,
+    first_number  integer          NOT NULL CHECK (first_number > 0),
+    quantity      integer          NOT NULL CHECK (quantity > 0),
+    consumed      integer          NOT NULL,
+    use_by        timestamptz,
+    lot_id        text COLLATE "C" NOT NULL REFERENCES lots,
+    assignment_id text COLLATE "C" NOT NULL REFERENCES assignments,
+    CONSTRAINT ranges_pkey PRIMARY KEY (product_id, first_number),
+    CONSTRAINT ranges_not_oversold CHECK (consumed BETWEEN 0 AND quantity)
+);
+
+-- A device. A deleted one keeps its row, for its spans are kept for good (C6, D7); it has no secret.
+-- secret_origin: who made its secret, which decides whether it may still register for another (C5).
+CREATE TABLE devices (
+    id            bigint GENERATED ALWAYS AS IDENTITY,
+    product_id    integer          NOT NULL REFERENCES products,
+    device_key    text COLLATE "C" NOT NULL,
+    sealed_secret bytea,
+    secret_origin text CHECK (secret_origin IN ('supplied', 'issued', 'reset', 'registered')),
+    virtual       boolean          NOT NULL,
+    enrolled_at   timestamptz      NOT NULL,
+    deleted_at    timestamptz,
+    CONSTRAINT devices_pkey PRIMARY KEY (id),
+    CONSTRAINT devices_key_once UNIQUE (product_id, device_key),
+    CONSTRAINT devices_secret_or_deleted 
+        CHECK ((deleted_at IS NULL) = (sealed_secret IS NOT NULL) AND (sealed_secret IS NULL) = (secret_origin IS NULL))
+);
+CREATE UNIQUE INDEX devices_virtual_once ON devices (product_id) WHERE virtual AND deleted_at IS NULL;
+
+-- Devices that must not renew (D3).
+CREATE TABLE no_renewals (
+    device_id bigint      NOT NULL REFERENCES devices,
+    listed_at timestamptz NOT NULL,
+    CONSTRAINT no_renewals_pkey PRIMARY KEY (device_id)
+);
+
+-- Registrations that were granted: none is granted twice, whatever is reset in between.
+CREATE TABLE registrations (
+    device_id     bigint           NOT NULL REFERENCES devices,
+    nonce         text COLLATE "C" NOT NULL,
+    registered_at timestamptz      NOT NULL,
+    CONSTRAINT registrations_nonce_once PRIMARY KEY (device_id, nonce)
+);
+
+-- The spans of a device, [starts_at, ends_at): its ordinal-th code, the code's number, and why (C1, D7).
+-- Append only, ten times larger than anything else: no foreign keys, since neither devices nor ranges are ever removed.
+-- reason: 1 first, 2 renewal, 3 reactivation.
+CREATE TABLE activations (
+    device_id  bigint      NOT NULL,
+    starts_at  timestamptz NOT NULL,
+    ends_at    timestamptz NOT NULL,
+    product_id integer     NOT NULL,
+    number     integer     NOT NULL,
+    ordinal    smallint    NOT NULL,
+    reason     smallint    NOT NULL,
+    CONSTRAINT activations_span_once PRIMARY KEY (device_id, ordinal),
+    CONSTRAINT activations_code_once UNIQUE (product_id, number),
+    CONSTRAINT activations_span_forwards CHECK (starts_at < ends_at)
+);
+CREATE INDEX activations_ends ON activations (product_id, ends_at);
+
+-- Why a span ended and none followed it at that instant (D2 to D4).
+CREATE TABLE lapses (
+    device_id bigint   NOT NULL,
+    ordinal   smallint NOT NULL,
+    reason    text     NOT NULL CHECK (reason IN ('no_code_available', 'renewal_off', 'on_connect', 'deleted')),
+    CONSTRAINT lapses_pkey PRIMARY KEY (device_id, ordinal),
+    CONSTRAINT lapses_span FOREIGN KEY (device_id, ordinal) REFERENCES activations (device_id, ordinal)
+);
+
+-- Up to which instant near expiry was looked at and told, per product and number of days before (D6).
+CREATE TABLE notices (
+    product_id  integer     NOT NULL REFERENCES products,
+    kind        text        NOT NULL CHECK (kind IN ('near_expiry', 'run_out')),
+    days        integer     NOT NULL,
+    told_until  timestamptz NOT NULL,
+    CONSTRAINT notices_pkey PRIMARY KEY (product_id, kind, days)
+);
+
+-- What has happened, written with what made it true, told to the outside afterwards.
+CREATE TABLE events (
+    id          bigint GENERATED ALWAYS AS IDENTITY,
+    at          timestamptz NOT NULL,
+    kind        text        NOT NULL,
+    account_id  text COLLATE "C",
+    product_key text COLLATE "C",
+    facts       jsonb       NOT NULL,
+    told_at     timestamptz,
+    CONSTRAINT events_pkey PRIMARY KEY (id)
+);
+CREATE INDEX events_untold ON events (id) WHERE told_at IS NULL;
+
+-- Every change: who, what, before and after, when, from where (§8).
+CREATE TABLE audit (
+    id         bigint GENERATED ALWAYS AS IDENTITY,
+    at         timestamptz NOT NULL,
+    account_id text COLLATE "C",
+    by_id      text        NOT NULL,
+    by_name    text        NOT NULL,
+    address    text,
+    act        text        NOT NULL,
+    subject    text        NOT NULL,
+    before     jsonb,
+    after      jsonb,
+    CONSTRAINT audit_pkey PRIMARY KEY (id)
+);
+CREATE INDEX audit_account ON audit (account_id, id);
+
+-- Requests that carried an Idempotency-Key, with what they were answered. No time limit.
+CREATE TABLE asks (
+    scope         text COLLATE "C" NOT NULL,
+    key           text COLLATE "C" NOT NULL,
+    fingerprint   bytea            NOT NULL,
+    status        integer,
+    sealed_answer bytea,
+    asked_at      timestamptz      NOT NULL,
+    CONSTRAINT asks_key_once PRIMARY KEY (scope, key)
+);
+
+-- People who sign in. Without an account: operators.
+CREATE TABLE people (
+    id            text COLLATE "C" DEFAULT 'per_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
+    account_id    text COLLATE "C" REFERENCES accounts,
+    email         text COLLATE "C" NOT NULL,
+    name          text        NOT NULL,
+    role          text        NOT NULL CHECK (role IN ('operator', 'owner', 'member', 'viewer')),
+    password_hash text,
+    invited_at    timestamptz NOT NULL,
+    removed_at    timestamptz,
+    CONSTRAINT people_pkey PRIMARY KEY (id),
+    CHECK ((role = 'operator') = (account_id IS NULL))
+);
+CREATE UNIQUE INDEX people_email_once ON people (email) WHERE removed_at IS NULL;
+
+-- One-time sign-in links; only the hash of what they carry is kept.
+CREATE TABLE sign_in_links (
+    hash       bytea            NOT NULL,
+    person_id  text COLLATE "C" NOT NULL REFERENCES people,
+    expires_at timestamptz      NOT NULL,
+    used_at    timestamptz,
+    CONSTRAINT sign_in_links_pkey PRIMARY KEY (hash)
+);
+
+CREATE TABLE sessions (
+    hash       bytea            NOT NULL,
+    person_id  text COLLATE "C" NOT NULL REFERENCES people,
+    started_at timestamptz      NOT NULL,
+    expires_at timestamptz      NOT NULL,
+    CONSTRAINT sessions_pkey PRIMARY KEY (hash)
+);
+CREATE INDEX sessions_person ON sessions (person_id);
+
+-- What programs sign in with; random, so a plain SHA-256 is right.
+CREATE TABLE tokens (
+    id         text COLLATE "C" DEFAULT 'tok_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
+    account_id text COLLATE "C" REFERENCES accounts,
+    name       text        NOT NULL,
+    role       text        NOT NULL CHECK (role IN ('operator', 'owner', 'member', 'viewer', 'broker')),
+    scopes     text[]      NOT NULL,
+    hash       bytea       NOT NULL,
+    issued_at  timestamptz NOT NULL,
+    issued_by  text        NOT NULL,
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    CONSTRAINT tokens_pkey PRIMARY KEY (id),
+    CONSTRAINT tokens_hash_once UNIQUE (hash)
+);
+CREATE INDEX tokens_account ON tokens (account_id, id);
