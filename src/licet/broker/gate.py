@@ -41,6 +41,10 @@ ADMITTED, TOO_LATE, UNSAID = "admitted", "too_late", "unsaid"
 # A bootstrap session has this long to ask for its secret and hear the answer.
 BOOTSTRAP_SECONDS = 60.0
 
+# Books that were away for an instant (a restart leaves broken connections behind) are asked again for so long.
+INSTANT_SECONDS = 1.0
+AGAIN_SECONDS = 0.05
+
 # An answer must still reach the server in time.
 MARGIN_SECONDS = 0.25
 
@@ -168,7 +172,7 @@ class Gate:
         try:
             # Who waits longer than this is not waiting any more.
             async with asyncio.timeout(self._patience):
-                said = await verb(asks, now=now)
+                said = await _asked(verb, asks, now)
         except (Refused, TimeoutError) as away:
             if self._books_answer:
                 log.warning("The books do not answer (%r): the gate refuses everybody until they do.", away)
@@ -204,3 +208,14 @@ class Gate:
         except nats.errors.Error:
             # The connection to the server is gone, and whoever waited there with it.
             self.tally[UNSAID] += 1
+
+
+async def _asked(verb: Verb[Shown, Said_co], asks: Sequence[Shown], now: datetime) -> Sequence[Said_co]:
+    give_up_at = time.monotonic() + INSTANT_SECONDS
+    while True:
+        try:
+            return await verb(asks, now=now)
+        except Refused as away:
+            if not away.reason.transient or time.monotonic() > give_up_at:
+                raise
+        await asyncio.sleep(AGAIN_SECONDS)

@@ -60,10 +60,10 @@ class Relay:
         """Something has just happened: do not wait for the next look."""
         self._nudged.set()
 
-    async def keep(self, servers: Servers, jetstream: JetStreamContext) -> None:
-        """Tell what happens, until cancelled."""
+    async def keep(self, servers: Servers, jetstream: JetStreamContext, over: asyncio.Event) -> None:
+        """Tell what happens until it is ``over``; a nudge makes that noticed at once. Never cut off within a query."""
         answering = True
-        while True:
+        while not over.is_set():
             try:
                 more = await self.tell_some(servers, jetstream)
                 answering = True

@@ -1,0 +1,158 @@
+"""The devices' door: the rooms behind it, run together for as long as licet runs.
+
+Two connections lead to the server: as ``licet`` into the devices' account, where knocks are heard and answered, and as
+``licet-sys`` into the system account, where the server tells who comes and goes. When either is lost both are made
+anew, with everything that hangs on them, for as long as it takes. Meanwhile nobody is let in, and nothing else is lost.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+import nats.errors
+from nats.aio.client import Client
+
+from licet.admit import admit
+from licet.broker.gate import Gate, Gatekeeping
+from licet.broker.presence import Presence
+from licet.broker.registration import RegistrationDesk
+from licet.broker.relay import Relay
+from licet.broker.server import LICET, LICET_SYS, PAYLOAD_BYTES
+from licet.broker.servers import Servers
+from licet.broker.streams import make_streams
+from licet.broker.tokens import Signer
+from licet.enrol import check_registration, register
+from licet.postgres.books import Books
+
+RETRY_SECONDS = 0.5
+
+# A server that does not answer this many seconds' ping twice is gone, whatever the connection says.
+PING_SECONDS = 5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Where the servers are, how licet proves itself to them, and what is theirs to decide.
+
+    ``seed`` belongs to the issuer in the servers' configuration; ``source`` names this installation in what it tells.
+    """
+
+    urls: Sequence[str]
+    password: str
+    seed: str
+    source: str = "/licet"
+    replicas: int = 1
+    payload_bytes: int = PAYLOAD_BYTES
+    keeping: Gatekeeping = field(default_factory=Gatekeeping)
+
+
+class Door:
+    """The gate, the registration desk, presence and the relay at one broker."""
+
+    def __init__(self, wiring: Wiring, books: Books, clock: Callable[[], datetime]) -> None:
+        self._wiring = wiring
+        self.open = asyncio.Event()  # set while devices are answered
+        self.presence = Presence()
+        self.gate = Gate(
+            Signer(wiring.seed), partial(admit, books), partial(check_registration, books), clock, wiring.keeping
+        )
+        self.desk = RegistrationDesk(partial(register, books), clock)
+        self.relay = Relay(
+            books,
+            clock,
+            source=wiring.source,
+            settle_seconds=wiring.keeping.patience_seconds,
+            payload_bytes=wiring.payload_bytes,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Answer devices until ``stop``; then answer who was heard, and close."""
+        reached = True
+        while not stop.is_set():
+            try:
+                await self._answer(stop)
+                reached = True
+            except (nats.errors.Error, OSError, TimeoutError) as away:
+                if reached:
+                    log.warning("The broker cannot be reached (%r); trying for as long as it takes.", away)
+                reached = False
+            await _either(stop.wait(), asyncio.sleep(RETRY_SECONDS))
+
+    async def _answer(self, stop: asyncio.Event) -> None:
+        lost = asyncio.Event()
+        async with self._connection(LICET, lost) as server, self._connection(LICET_SYS, lost) as system:
+            servers, jetstream = Servers(system), server.jetstream()
+            await make_streams(jetstream, replicas=self._wiring.replicas)
+            await self.presence.open(system)
+            await self.desk.open(server)
+            await self.gate.open(server)
+            over = asyncio.Event()
+            presence = asyncio.create_task(_kept("presence", partial(self.presence.keep, servers), over))
+            relay = asyncio.create_task(_kept("relay", partial(self.relay.keep, servers, jetstream, over), over))
+            log.info("The gate is open.")
+            self.open.set()
+            try:
+                await _either(stop.wait(), lost.wait())
+            finally:
+                self.open.clear()
+                over.set()
+                presence.cancel()
+                self.relay.nudge()
+                await asyncio.wait([presence, relay])
+            if lost.is_set():
+                log.warning("The connection to the broker is lost; making a new one.")
+            else:
+                await self.gate.close()
+                await self.desk.close()
+
+    @asynccontextmanager
+    async def _connection(self, user: str, lost: asyncio.Event) -> AsyncIterator[Client]:
+        async def closed() -> None:
+            lost.set()
+
+        async def troubled(error: Exception) -> None:
+            log.debug("%s: %r", user, error)
+
+        connection = Client()
+        try:
+            await connection.connect(
+                servers=list(self._wiring.urls),
+                user=user,
+                password=self._wiring.password,
+                name=user,
+                # Whatever hangs on a connection is made anew with it, so the client need not try to mend it.
+                allow_reconnect=False,
+                connect_timeout=2,
+                ping_interval=PING_SECONDS,
+                closed_cb=closed,
+                error_cb=troubled,
+            )
+            yield connection
+        finally:
+            await connection.close()
+
+
+async def _kept(room: str, keep: Callable[[], Awaitable[None]], over: asyncio.Event) -> None:
+    """A fault in one room is logged and leaves the others alone."""
+    while not over.is_set():
+        try:
+            await keep()
+        except Exception:
+            log.exception("The %s stumbled; it goes on.", room)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _either(*events: Awaitable[object]) -> None:
+    tasks = [asyncio.ensure_future(event) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
