@@ -31,7 +31,7 @@ def test_a_cluster_keeps_what_was_written_through_a_stop_and_a_kill(start_postgr
     assert engine.process is not None
     engine.process.kill()
     engine.process.wait()
-    _start_again(engine)
+    engine.start()
     with psycopg.connect(engine.url) as connection:
         assert connection.execute("select n from kept order by n").fetchall() == [(1,), (2,)]
 
@@ -128,7 +128,7 @@ def test_engines_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
     assert len(pids) == 2
     _wait_for(lambda: not any(is_alive(pid) for pid in pids))
     again = Postgres(tmp_path / "postgres", durable=False)
-    _start_again(again)
+    again.start()
     again.stop()
 
 
@@ -150,22 +150,6 @@ def test_a_taken_port_gives_way_to_the_next_free_one(start_nats: Callable[..., N
     assert chosen > taken
     assert free_port("127.0.0.1", chosen) == chosen
     assert free_port("127.0.0.1", chosen, besides=[chosen]) > chosen
-
-
-def _start_again(engine: Postgres) -> None:
-    # The killed server's children notice its end a moment later and hold the shared memory until then.
-    _wait_for(lambda: not _children_left(engine))
-    engine.start()
-
-
-def _children_left(engine: Postgres) -> bool:
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").resolve() == engine.data.resolve():
-                return True
-        except (FileNotFoundError, PermissionError, ProcessLookupError):
-            continue
-    return False
 
 
 def _wait_for(done: Callable[[], bool], within: float = 20.0) -> None:

@@ -1,5 +1,6 @@
 """One table of settings: what is said where, what wins, and what is refused."""
 
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -17,6 +18,13 @@ def test_the_manual_says_what_the_table_says() -> None:
     assert (ROOT / "docs" / "settings.md").read_text() == manual_page(), (
         "run: ./licet settings --page > docs/settings.md"
     )
+
+
+def test_every_setting_is_read_by_somebody() -> None:
+    source = "\n".join(
+        path.read_text() for path in (ROOT / "src").rglob("*.py") if path.name not in ("config.py", "settings_page.py")
+    )
+    assert [row.name for row in TABLE if not re.search(rf"settings\.{row.name}\b", source)] == []
 
 
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:

@@ -104,6 +104,14 @@ def command_of(pid: int) -> str:
         return ""
 
 
+def folder_of(pid: int) -> Path | None:
+    """The working folder of a process, None when there is none or it is not ours to know."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+
+
 def make_room(log: Path) -> None:
     """Keep a log, and one before it, small for years. Who writes, appends: it can be emptied under their hands."""
     if log.exists() and log.stat().st_size > LOG_LIMIT:

@@ -5,15 +5,6 @@ The supervisor holds it open, so the port is never lost and nobody is turned awa
 
 import socket
 
-from licet.run.config import Settings
-
-
-def http_socket(settings: Settings) -> socket.socket:
-    """The socket that the supervisor handed down, or one of our own when `licet serve` runs alone."""
-    if settings.http_fd is not None:
-        return socket.socket(fileno=settings.http_fd)
-    return listen(settings.host, settings.http_port)
-
 
 def listen(host: str, port: int) -> socket.socket:
     """Listen on a port. Raises OSError when somebody else does."""

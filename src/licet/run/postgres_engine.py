@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from licet.run.child import (
     User,
     command_of,
     end_leftover,
+    folder_of,
     is_alive,
     spawn,
     start_and_wait,
@@ -162,14 +164,30 @@ class Postgres:
             file.write(secrets.token_hex(24) + "\n")
 
     def _end_leftover(self) -> None:
-        """A pid file outlives kill -9: end its server if it still runs, forget it if the number is another's by now."""
+        """End what a killed supervisor or a killed server left running here, then forget its pid and lock files.
+
+        A server that finds its predecessor's pid file refuses to start as long as that number is in use, be it by a
+        process of somebody else or by one that is dead and that nobody has fetched. We know better, and look.
+        """
         lines = self._pid_file_lines()
-        if not lines or not is_alive(pid := int(lines[0])):
+        if not lines:
             return
-        if "postgres" in command_of(pid) and Path(f"/proc/{pid}/cwd").resolve() == self.data.resolve():
-            end_leftover(pid, self.stop_signal)
-        else:
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+        if (server := int(lines[0])) in self._running_here():
+            end_leftover(server, self.stop_signal)
+        # Its children notice by themselves that it is gone.
+        give_up = time.monotonic() + 10
+        while left := self._running_here():
+            if time.monotonic() > give_up:
+                end_leftover(left[0], signal.SIGQUIT)
+            time.sleep(0.02)
+        for said in (f"{SOCKET}.lock", SOCKET, "postmaster.pid"):
+            (self.data / said).unlink(missing_ok=True)
+
+    def _running_here(self) -> list[int]:
+        """Every server process whose working folder is our data."""
+        here = self.data.resolve()
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [pid for pid in pids if folder_of(pid) == here and "postgres" in command_of(pid) and is_alive(pid)]
 
     def _pid_file_lines(self) -> list[str]:
         try:

@@ -1,0 +1,201 @@
+"""`licet up` as somebody runs it: started, looked at, killed in every part, stopped, and started again."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from licet.run.child import is_alive
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Up:
+    """One `licet up` on a data folder, on ports that are free."""
+
+    data: Path
+    flags: tuple[str, ...] = ("--http-port", "0", "--mqtt-port", "0", "--nats-port", "0")
+    process: subprocess.Popen[str] | None = field(default=None, init=False)
+
+    def start(self) -> dict[str, Any]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "licet.run.cli", "up", "--data", str(self.data), *self.flags],
+            env=environment | {"PYTHONPATH": str(ROOT / "src")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return self.running()
+
+    def running(self) -> dict[str, Any]:
+        wait_for(lambda: self._said() is not None or self._ended(), within=90)
+        said = self._said()
+        assert said is not None, self.output()
+        return said
+
+    def end(self, how: signal.Signals) -> tuple[int, str]:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        output, _ = self.process.communicate(timeout=60)
+        return self.process.returncode, output
+
+    def output(self) -> str:
+        return self.end(signal.SIGTERM)[1]
+
+    def _said(self) -> dict[str, Any] | None:
+        """What run.json says, if it is this supervisor's and not what a killed one left."""
+        try:
+            said: dict[str, Any] = json.loads((self.data / "run.json").read_text())
+        except FileNotFoundError:
+            return None
+        assert self.process is not None
+        return said if said["pids"]["supervisor"] == self.process.pid else None
+
+    def _ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    made: list[Up] = []
+
+    def make(name: str = "data", **flags: str) -> Up:
+        asked = {"http-port": "0", "mqtt-port": "0", "nats-port": "0"} | flags
+        one = Up(tmp_path / name, tuple(part for key, value in asked.items() for part in (f"--{key}", value)))
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        if one.process is not None:
+            one.end(signal.SIGTERM)
+
+
+def test_everything_starts_says_where_it_is_and_stops(up: Callable[..., Up]) -> None:
+    one = up()
+    said = one.start()
+    assert set(said) == {"url", "token", "mqtt_host", "mqtt_port", "database_url", "nats_url", "pids"}
+    assert stat.S_IMODE((one.data / "run.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(one.data.stat().st_mode) == 0o700
+    assert answers(said, "/readyz")
+    assert greets(said)
+    socket.create_connection((said["mqtt_host"], said["mqtt_port"]), timeout=5).close()
+    with psycopg.connect(said["database_url"]) as books:
+        assert books.execute("select count(*) > 0 from migrations").fetchone() == (True,)
+    status, output = one.end(signal.SIGTERM)
+    assert status == 0
+    for word in (said["url"], said["token"], f"{said['mqtt_host']}:{said['mqtt_port']}"):
+        assert word in output
+    assert not (one.data / "run.json").exists()
+    assert not [pid for pid in pids(said) if is_alive(pid)]
+
+
+def test_a_second_one_on_the_same_folder_says_so(up: Callable[..., Up]) -> None:
+    one = up()
+    said = one.start()
+    second = up()
+    with pytest.raises(AssertionError, match="already runs on"):
+        second.start()
+    assert second.process is not None
+    assert second.process.returncode == 1
+    assert answers(said, "/readyz")
+
+
+@pytest.mark.parametrize("whom", ["licet", "postgres", "nats"])
+def test_who_is_killed_is_started_again(up: Callable[..., Up], whom: str) -> None:
+    one = up()
+    before = one.start()
+    killed = before["pids"][whom]
+    killed = killed[0] if isinstance(killed, list) else killed
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: killed not in pids(one.running()))
+    after = one.running()
+    assert {key: after[key] for key in after if key != "pids"} == {key: before[key] for key in before if key != "pids"}
+    wait_for(lambda: answers(after, "/readyz") and greets(after) and opens(after))
+
+
+def test_after_a_kill_of_everything_the_next_one_recovers(up: Callable[..., Up]) -> None:
+    one = up()
+    before = one.start()
+    with psycopg.connect(before["database_url"]) as books:
+        books.execute("create table kept as select 1 as n")
+    for pid in pids(before):
+        os.kill(pid, signal.SIGKILL)
+    one.end(signal.SIGKILL)
+    assert (one.data / "run.json").exists()
+    after = one.start()
+    assert answers(after, "/readyz")
+    with psycopg.connect(after["database_url"]) as books:
+        assert books.execute("select n from kept").fetchone() == (1,)
+
+
+def test_two_side_by_side_do_not_meet_and_a_taken_port_is_said(up: Callable[..., Up]) -> None:
+    first = up("first")
+    said = first.start()
+    http_port, mqtt_port = urlsplit(said["url"]).port, said["mqtt_port"]
+    second = up("second", **{"http-port": str(http_port), "mqtt-port": str(mqtt_port)})
+    also = second.start()
+    assert answers(said, "/readyz")
+    assert answers(also, "/readyz")
+    assert not set(pids(said)) & set(pids(also))
+    _, output = second.end(signal.SIGINT)
+    assert f"HTTP: port {http_port} is taken, using {urlsplit(also['url']).port}" in output
+    assert f"MQTT: port {mqtt_port} is taken, using {also['mqtt_port']}" in output
+    assert answers(said, "/readyz")
+
+
+def pids(said: dict[str, Any]) -> list[int]:
+    found = said["pids"]
+    return [found["supervisor"], found["postgres"], found["nats"], *found["licet"]]
+
+
+def answers(said: dict[str, Any], path: str) -> bool:
+    at = urlsplit(said["url"])
+    connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def greets(said: dict[str, Any]) -> bool:
+    at = urlsplit(said["nats_url"])
+    try:
+        with socket.create_connection((at.hostname, at.port), timeout=5) as connection:
+            return connection.recv(5) == b"INFO "
+    except OSError:
+        return False
+
+
+def opens(said: dict[str, Any]) -> bool:
+    try:
+        with psycopg.connect(said["database_url"]) as books:
+            return books.execute("select 1").fetchone() == (1,)
+    except psycopg.OperationalError:
+        return False
+
+
+def wait_for(done: Callable[[], bool], within: float = 30.0) -> None:
+    give_up = time.monotonic() + within
+    while not done():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
