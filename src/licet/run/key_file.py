@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-from licet.keyring import Keyring
+from licet.keyring import Keyring, Keys
 
 _KEY_BYTES = 32
 _MOST_KEYS = 256
@@ -17,9 +17,27 @@ class KeyFileError(ValueError):
 
 
 def load(path: Path) -> Keyring:
-    """The keyring that the file holds."""
+    """The keyring that the file holds, and holds later: it is read again when it has changed."""
+    seen = _stamp(path)
     current, keys = _read(path)
-    return Keyring(keys, current)
+
+    def renewed() -> Keys | None:
+        nonlocal seen
+        if (stamp := _stamp(path)) == seen:
+            return None
+        seen = stamp
+        return _read(path)
+
+    return Keyring(keys, current, renewed=renewed)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Changes whenever the file does: it is only ever replaced by another."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def make(path: Path) -> None:

@@ -1,0 +1,137 @@
+"""`licet serve`: one licet process, on a PostgreSQL and a nats-server that are there already. Many may share the work.
+
+1. open the books; wait for them if need be
+2. open the devices' door: whoever knocks is answered
+3. open the web door: console and API
+4. sweep, now and then
+5. on SIGTERM: hear nobody new, answer who was heard, close
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import uvicorn
+from fastapi import FastAPI
+
+from licet.accounts import FreeCodes
+from licet.broker.door import Door as DevicesDoor
+from licet.broker.door import Wiring
+from licet.broker.gate import Gatekeeping
+from licet.packages import Allowance
+from licet.postgres.books import Books
+from licet.refusals import Refused
+from licet.run import key_file
+from licet.run.clock import Clock
+from licet.run.config import Settings
+from licet.run.listening import http_url
+from licet.sweep import sweep
+from licet.units import Term
+from licet.web.app import create_app
+
+_FREE_MESSAGES_PER_DAY = 1500
+_FREE_OTA_PER_MONTH = 1
+_FREE_STORAGE_DAYS = 7
+
+log = logging.getLogger(__name__)
+
+
+def main(settings: Settings) -> None:
+    """Run until SIGINT or SIGTERM."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    asyncio.run(_serve(settings))
+
+
+def free_codes(settings: Settings) -> FreeCodes:
+    """What a new account is given (rule A8)."""
+    allowance = Allowance(
+        Term.parse(settings.free_codes_term), _FREE_MESSAGES_PER_DAY, _FREE_OTA_PER_MONTH, _FREE_STORAGE_DAYS
+    )
+    return FreeCodes(settings.free_codes_enterprise, settings.free_codes_individual, allowance)
+
+
+def wiring(settings: Settings) -> Wiring:
+    """Where the broker is, and how licet proves itself to it."""
+    return Wiring(
+        urls=[url.strip() for url in settings.nats_url.split(",")],
+        password=settings.nats_password,
+        seed=settings.broker_seed,
+        source=f"/licet/{settings.data_center}",
+        keeping=Gatekeeping(batch=settings.admit_batch),
+    )
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(asked, stop.set)
+    clock = Clock(settings.now)
+    async with Books.open(settings.database_url, key_file.load(settings.key_file)) as books:
+        devices = DevicesDoor(wiring(settings), books, clock)
+        app = create_app(
+            books,
+            clock=clock,
+            data_center=settings.data_center,
+            free=free_codes(settings),
+            public_url=settings.public_url or http_url(settings.host, settings.http_port),
+            session_hours=settings.session_hours,
+            presence=devices.presence.online,
+            knocks=lambda: devices.gate.tally,
+            ready=devices.open.is_set,
+        )
+        await asyncio.gather(
+            devices.run(stop), _listen(app, settings, stop), _sweep_all_day(books, clock, settings.sweep_seconds, stop)
+        )
+
+
+async def _listen(app: FastAPI, settings: Settings, stop: asyncio.Event) -> None:
+    """Serve HTTP until ``stop``: on the socket that was handed down, or on one of our own."""
+    behind_proxy = urlsplit(settings.public_url).scheme == "https"
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=behind_proxy,
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=30,
+    )
+    server = _Server(config)
+    handed_down = None if settings.http_fd is None else [socket.socket(fileno=settings.http_fd)]
+    serving = asyncio.create_task(server.serve(sockets=handed_down))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stopping.cancel()
+    await serving
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: they stop the devices' door as well."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _sweep_all_day(books: Books, clock: Clock, seconds: int, stop: asyncio.Event) -> None:
+    """Now and then write down what time has made true. Late or doubled is as good; so is not at all, for who knocks."""
+    while not stop.is_set():
+        try:
+            swept = await sweep(books, now=clock())
+            if swept.renewed or swept.lapsed or swept.notices:
+                log.info("Swept: %d renewed, %d lapsed, %d notices.", swept.renewed, swept.lapsed, swept.notices)
+        except Refused as away:
+            log.warning("No sweep this time: %s", away.sentence)
+        except Exception:
+            log.exception("The sweep stumbled; it goes on.")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), seconds)
