@@ -74,9 +74,9 @@ class Books:
 
     async def all(self, query: bytes, **parameters: object) -> list[Row]:
         """Every row of the answer."""
+        if self._connection is not None:  # the transaction says what a constraint's last word means
+            return await (await self._connection.execute(query, parameters)).fetchall()
         with _translated({}):
-            if self._connection is not None:
-                return await (await self._connection.execute(query, parameters)).fetchall()
             async with self._pool.connection() as connection:
                 return await (await connection.execute(query, parameters)).fetchall()
 
@@ -84,6 +84,10 @@ class Books:
         """The first row of the answer, or None."""
         rows = await self.all(query, **parameters)
         return rows[0] if rows else None
+
+    def pool_stats(self) -> dict[str, int]:
+        """How the pool of connections is doing, in its own words."""
+        return self._pool.get_stats()
 
     async def run(self, query: bytes, **parameters: object) -> int:
         """Write, and say how many rows that touched. Only inside a transaction."""
