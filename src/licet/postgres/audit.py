@@ -39,7 +39,7 @@ async def record(
     account_id: str | None,
     now: datetime,
 ) -> None:
-    """Write one change down, in its transaction. ``act``: a verb in the past tense; ``subject``: what it was done to."""
+    """Write one change down, in its transaction: the act (a verb in the past tense) and what it was done to."""
     await books.run(
         _sql.record,
         now=now,

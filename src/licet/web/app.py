@@ -1,0 +1,106 @@
+"""The app: ``create_app(books, …)`` opens the web door.
+
+What comes in passes, from the outside in: ``watch`` (an id, a count, a log line; faults end here), ``security``
+(headers; a change from another site), then the routes of ``api/`` and ``console/``. What says no is ``problem``.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from licet import __version__
+from licet.accounts import FreeCodes
+from licet.postgres.books import Books
+from licet.web import health, problem
+from licet.web.api import (
+    accounts,
+    assignments,
+    audit,
+    devices,
+    events,
+    knocks,
+    lots,
+    packages,
+    people,
+    products,
+    tokens,
+)
+from licet.web.docs import show_docs
+from licet.web.door import Door
+from licet.web.openapi import as_text, described
+from licet.web.security import SameSite, SecurityHeaders
+from licet.web.tries import Tries
+from licet.web.watch import Watch
+
+_BODY_BYTES = 1 << 20  # an import of devices may be larger: api/devices.py
+_LINK_HOURS = 24
+
+_NOUNS = (accounts, packages, products, lots, assignments, devices, knocks, people, tokens, audit, events)
+
+
+def create_app(
+    books: Books,
+    *,
+    clock: Callable[[], datetime],
+    data_center: str,
+    free: FreeCodes,
+    public_url: str,
+    session_hours: int,
+    presence: Callable[[str, str], bool],
+    knocks: Callable[[], Mapping[str, int]],
+    ready: Callable[[], bool],
+    link_hours: int = _LINK_HOURS,
+) -> FastAPI:
+    """The web door on these books. Nothing of it is global: there may be any number of them side by side."""
+    door = Door(
+        books=books,
+        clock=clock,
+        data_center=data_center,
+        free=free,
+        public_url=public_url,
+        session_hours=session_hours,
+        link_hours=link_hours,
+        presence=presence,
+        knocks=knocks,
+        ready=ready,
+        tries=Tries(),
+    )
+    app = bare_app()
+    app.state.door = door
+    app.state.registry = CollectorRegistry()
+    app.state.registry.register(health.Gauges(door))
+    problem.answer_with_problems(app)
+    show_docs(app, as_text(described(bare_app())))
+    _mount_console(app)
+    app.add_middleware(SameSite)
+    app.add_middleware(SecurityHeaders, https=door.https)
+    app.add_middleware(Watch, registry=app.state.registry)
+    return app
+
+
+def bare_app() -> FastAPI:
+    """The paths of the API, and nothing behind them: enough to describe them."""
+    app = FastAPI(
+        title="licet",
+        version=__version__,
+        openapi_url=None,  # docs.py serves it
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=_BODY_BYTES,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    for noun in _NOUNS:
+        app.include_router(noun.router)
+    app.include_router(health.router)
+    return app
+
+
+def _mount_console(app: FastAPI) -> None:
+    """The console's pages, beside the API."""
+    from licet.web import console
+
+    if hasattr(console, "mount"):
+        console.mount(app)

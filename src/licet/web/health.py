@@ -1,0 +1,59 @@
+"""Is it alive, is it ready, how is it doing: for whoever keeps it running."""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from licet.postgres import health
+from licet.refusals import Refused
+from licet.web.door import Door, door_of
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def is_alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def is_ready(request: Request) -> Response:
+    """The books can be reached, and the devices' door is open."""
+    door = door_of(request)
+    try:
+        books = await health.answers(door.books)
+    except Refused:
+        books = False
+    found = {"books": books, "devices": door.ready()}
+    return JSONResponse({"ready": all(found.values())} | found, 200 if all(found.values()) else 503)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """For Prometheus."""
+    registry: CollectorRegistry = request.app.state.registry
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class Gauges:
+    """What is counted elsewhere, read when it is asked for."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def collect(self) -> Iterator[Metric]:
+        knocks = CounterMetricFamily("licet_knocks", "Knocks answered, by answer.", labels=["answer"])
+        for answer, count in sorted(self._door.knocks().items()):
+            knocks.add_metric([answer], count)
+        yield knocks
+        ready = GaugeMetricFamily("licet_devices_door_open", "Whether devices are answered (1) or not (0).")
+        ready.add_metric([], int(self._door.ready()))
+        yield ready
+        pool = GaugeMetricFamily("licet_books_pool", "Connections to the books, as the pool counts.", labels=["what"])
+        for what, count in sorted(self._door.books.pool_stats().items()):
+            pool.add_metric([what], count)
+        yield pool
