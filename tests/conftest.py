@@ -19,6 +19,7 @@ from xdist.workermanage import WorkerController
 
 from licet.keyring import Keyring
 from licet.postgres.books import Books
+from licet.run.checks import BROWSERS, DEBIAN_PACKAGES
 from licet.run.child import NotReadyError
 from licet.run.nats_engine import Listen, Nats
 from licet.run.ports import free_port
@@ -137,6 +138,15 @@ def start_nats(tmp_path: Path) -> Iterator[Callable[..., Nats]]:
     yield start
     for engine in started:
         engine.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A real browser. Where there is none, the tests that need it fail, and say what to run."""
+    for name in BROWSERS:
+        if found := shutil.which(name):
+            return found
+    pytest.fail(f"no browser to test the console with; run: sudo apt-get install -y {' '.join(DEBIAN_PACKAGES)}")
 
 
 def open_to_everyone(listen: Listen, store: Path) -> str:

@@ -9,15 +9,16 @@ import pkgutil
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import licet.run
 from licet import __version__
 from licet.run import checks, doctor
-from licet.run.config import Resolved
+from licet.run.config import TABLE, Resolved
 from licet.run.flags import with_settings
 from licet.run.settings_page import listed, manual_page
+
+# What `up` makes and finds by itself, and `serve` alone has to be told.
+ALONE = ("database_url", "nats_url", "nats_password", "broker_seed")
 
 app = typer.Typer(
     name="licet",
@@ -47,6 +48,10 @@ def serve_command(said: Resolved) -> None:
     """Run licet alone, on a PostgreSQL and a nats-server that are already there."""
     from licet.run import serve
 
+    missing = [row.variable for row in TABLE if row.name in ALONE and not getattr(said.settings, row.name)]
+    if missing:
+        typer.echo(f"licet serve needs {', '.join(missing)}; `licet up` brings its own", err=True)
+        raise typer.Exit(2)
     serve.main(said.settings)
 
 
@@ -70,10 +75,8 @@ def settings_command(
     if page:
         typer.echo(manual_page(), nl=False)
         return
-    table = Table("setting", "value", "from", box=None)
-    for row in listed(said):
-        table.add_row(*row)
-    Console().print(table)
+    for name, value, source in listed(said):
+        typer.echo(f"{name:<22} {value or '-'}  ({source})")
 
 
 @app.command("doctor")
