@@ -8,6 +8,7 @@ An operator who runs a server of their own puts this text into its configuration
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 DEVICES = "DEVICES"
@@ -21,6 +22,8 @@ PATIENCE_SECONDS = 5.0
 
 # The largest message of a device, and the largest CONNECT that is read from somebody who has not been let in yet.
 PAYLOAD_BYTES = 64 * 1024
+
+SUBSCRIPTIONS = 100
 
 
 def server_config(
@@ -38,14 +41,15 @@ def server_config(
     connections: int = 100_000,
 ) -> str:
     """The configuration, as text. It holds ``password`` in the clear: keep the file at mode 0600."""
-    quoted = json.dumps
+    quoted = partial(json.dumps, ensure_ascii=False)
     return f"""\
 # Written by licet. It holds a password: keep it at mode 0600.
 server_name: {quoted(server_name)}
 listen: {quoted(f"{host}:{nats_port}")}
 max_payload: {payload_bytes}
 max_connections: {connections}
-max_subscriptions: 1000
+# Of one connection. Each of a device's at QoS 1 costs the server some 50 KB.
+max_subscriptions: {SUBSCRIPTIONS}
 
 accounts {{
   {DEVICES} {{
@@ -85,9 +89,8 @@ mqtt {{
   listen: {quoted(f"{host}:{mqtt_port}")}
   ack_wait: "30s"
   max_ack_pending: 100
-  # Where a device's subscription stands in its queue is kept in memory: on disk it costs a file per device.
-  consumer_memory_storage: true
-  # Sessions nobody returned to in this time are forgotten by their consumers.
-  consumer_inactive_threshold: "168h"
+  # Where a subscription stands in its queue is kept on disk and for good. Kept in memory, or dropped when nobody asked
+  # for a while, it is not made again: the device returns to its session and is never sent another message at QoS 1.
+  consumer_memory_storage: false
 }}
 """
