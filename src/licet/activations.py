@@ -67,12 +67,10 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """A code about to be consumed: the row of one new span."""
+    """A code about to be consumed by a device: its ``ordinal``-th, and why."""
 
     device_id: int
-    starts_at: datetime
-    ends_at: datetime
-    product_id: int
+    device_key: str
     number: int
     ordinal: int
     reason: Reason

@@ -131,26 +131,42 @@ async def _activate(
     ends_at = product.term.ends_at(now)
     consumed = [
         Consumption(
-            taker.device_id, now, ends_at, product.id, number, taker.ordinal + 1, _reason(taker, product.renewal_policy)
+            taker.device_id, taker.device_key, number, taker.ordinal + 1, _reason(taker, product.renewal_policy)
         )
         for taker, number in zip(takers, _numbers(takings), strict=False)
     ]
-    await activations.consume(books, consumed)
+    await activations.consume(books, product.id, consumed, starts_at=now, ends_at=ends_at)
     await lots.take_from(books, [(product.id, taking) for taking in takings])
     if ends_at <= product.renewed_until:  # this clock is behind the one that settled renewals last
         await products.set_renewed_until(books, product.id, ends_at - _INSTANT)
-    facts = {
-        "starts_at": now,
-        "ends_at": ends_at,
-        "devices": [
-            {"device_key": taker.device_key, "number": each.number, "reason": each.reason.name.lower()}
-            for taker, each in zip(takers, consumed, strict=False)
-        ],
-    }
-    happening = Happening(Kind.DEVICES_ACTIVATED, product.account_id, product.product_key, facts)
-    await events.tell(books, [happening], now=now)
+    await events.tell(books, _activated(product, consumed, ends_at, now), now=now)
     answer = Answer(until=ends_at)
     return {each.device_id: answer for each in consumed}
+
+
+def _activated(
+    product: LockedProduct, consumed: Sequence[Consumption], ends_at: datetime, now: datetime
+) -> list[Happening]:
+    """What is told of them: one happening for each reason, with devices and numbers in the same order."""
+    by_reason: dict[Reason, list[Consumption]] = {}
+    for each in consumed:
+        by_reason.setdefault(each.reason, []).append(each)
+    return [
+        Happening(
+            Kind.DEVICES_ACTIVATED,
+            product.account_id,
+            product.product_key,
+            {
+                "reason": reason.name.lower(),
+                "starts_at": now,
+                "ends_at": ends_at,
+                "count": len(those),
+                "device_keys": [each.device_key for each in those],
+                "numbers": [each.number for each in those],
+            },
+        )
+        for reason, those in by_reason.items()
+    ]
 
 
 def _numbers(takings: Sequence[Taking]) -> list[int]:

@@ -34,6 +34,44 @@ class Kind(StrEnum):
     CODES_WILL_RUN_OUT = "codes_will_run_out"
 
 
+#: What each of them says, and the names of the facts that come with it.
+MEANINGS: dict[Kind, tuple[str, tuple[str, ...]]] = {
+    Kind.ACCOUNT_OPENED: ("An account was opened.", ("name", "kind", "time_zone", "mode")),
+    Kind.ACCOUNT_CHANGED: ("An account became something else: as it is now.", ("name", "kind", "time_zone", "mode")),
+    Kind.PACKAGE_DEFINED: ("A package was defined.", ("package_id", "name", "allowance")),
+    Kind.PRODUCT_CREATED: ("A product was created.", ("name",)),
+    Kind.PRODUCT_CHANGED: (
+        "A product's settings changed, as they are now; or its secret was reset.",
+        ("name", "auto_renewal", "renewal_policy", "dynamic_authentication", "product_secret"),
+    ),
+    Kind.PRODUCT_UPGRADED: (
+        "A product has another package; messages and OTA upgrades count by it from an instant on.",
+        ("from", "to", "counts_from", "forced"),
+    ),
+    Kind.PRODUCT_DELETED: ("A product was deleted; its codes are forfeited.", ("name", "available", "consumed")),
+    Kind.CODES_CREDITED: ("An account was credited codes.", ("lot_id", "package", "quantity", "order_reference")),
+    Kind.CODES_ASSIGNED: ("Codes were assigned to a product.", ("assignment_id", "package", "quantity")),
+    Kind.DEVICES_IMPORTED: ("Devices were imported.", ("count", "device_keys")),
+    Kind.DEVICE_REGISTERED: ("A device was issued its secret.", ("device_keys",)),
+    Kind.DEVICE_RESET: ("A device's secret was replaced; it was put out.", ("device_keys",)),
+    Kind.DEVICE_DELETED: ("A device was deleted; it was put out.", ("device_keys",)),
+    Kind.RENEWAL_SWITCHED: ("Devices were set to renew, or not to.", ("renews", "device_keys")),
+    Kind.DEVICES_ACTIVATED: (
+        "Devices connected and consumed a code each, all for one span: their keys, and their codes' numbers in order.",
+        ("starts_at", "ends_at", "reason", "count", "device_keys", "numbers"),
+    ),
+    Kind.DEVICES_RENEWED: ("Codes expired and the next ones followed.", ("count", "device_keys")),
+    Kind.DEVICES_LAPSED: ("Codes expired, none followed, and why.", ("reason", "count", "device_keys")),
+    Kind.DEVICES_NEAR_EXPIRY: (
+        "Devices of a product expire within so many days, the first of them at an instant.",
+        ("days", "count", "first_expires_at"),
+    ),
+    Kind.CODES_WILL_RUN_OUT: (
+        "A product's codes do not cover the renewals of so many days.",
+        ("days", "needed", "available"),
+    ),
+}
+
 #: After these, sessions that are open at the broker are no longer permitted: the broker is told to hang up.
 REVOKING = frozenset({Kind.DEVICE_DELETED, Kind.DEVICE_RESET, Kind.PRODUCT_DELETED})
 

@@ -46,20 +46,20 @@ async def credit(
 
     Raises ``Refused``: not_found, allowance_differs, order_already_credited.
     """
+    asked = (package_id, quantity, product_key, use_by)
     async with books.transaction(order_reference=order_reference) as books:
         if await accounts.get(books, account_id) is None:
             raise Refused(Reason.NOT_FOUND, thing="account")
         product = await settle_one(books, product_key, by=by, now=now) if product_key is not None else None
         if product is not None and product.account_id != account_id:
             raise Refused(Reason.NOT_FOUND, thing="product")
-        asked = (package_id, quantity, product_key, use_by)
         if (credited := await lots.by_order(books, account_id, order_reference)) is not None:
             return _the_same(credited, asked)
         package = await packages.get(books, package_id)
         if package is None:
             raise Refused(Reason.NOT_FOUND, thing="package")
         if product is not None:
-            package = await fitting_package(books, product, package_id)
+            await fitting_package(books, product, package_id)
         lot_id = await lots.insert_lot(
             books,
             account_id=account_id,
@@ -72,21 +72,32 @@ async def credit(
             credited_by=by.name,
             now=now,
         )
+        if lot_id is not None:  # or somebody was first
+            await _tell(books, lot_id, account_id, product_key, package, quantity, order_reference, by=by, now=now)
+            if product is not None:
+                await give(books, product, package, [(lot_id, quantity)], by=by, now=now)
         credited = await lots.by_order(books, account_id, order_reference)
         assert credited is not None
-        if lot_id is None:
-            return _the_same(credited, asked)
-        facts = {"lot_id": lot_id, "package": package.name, "quantity": quantity, "order_reference": order_reference}
-        await events.tell(books, [Happening(Kind.CODES_CREDITED, account_id, product_key, facts)], now=now)
-        await audit.record(
-            books, by=by, act="credited", subject=lot_id, before=None, after=facts, account_id=account_id, now=now
-        )
-        if product is None:
-            return credited
-        await give(books, product, package, [(lot_id, quantity)], by=by, now=now)
-        assigned = await lots.by_order(books, account_id, order_reference)
-        assert assigned is not None
-        return assigned
+        return _the_same(credited, asked)
+
+
+async def _tell(
+    books: Books,
+    lot_id: str,
+    account_id: str,
+    product_key: str | None,
+    package: Package,
+    quantity: int,
+    order_reference: str,
+    *,
+    by: By,
+    now: datetime,
+) -> None:
+    facts = {"lot_id": lot_id, "package": package.name, "quantity": quantity, "order_reference": order_reference}
+    await events.tell(books, [Happening(Kind.CODES_CREDITED, account_id, product_key, facts)], now=now)
+    await audit.record(
+        books, by=by, act="credited", subject=lot_id, before=None, after=facts, account_id=account_id, now=now
+    )
 
 
 def _the_same(credited: Lot, asked: tuple[str, int, str | None, datetime | None]) -> Lot:

@@ -18,8 +18,9 @@ from nacl.utils import random
 
 from licet.broker.server import DEVICES
 
-_SEED_PREFIX = 18 << 3  # "S"
-_ACCOUNT_PREFIX = 0  # "A"
+_ACCOUNT_PREFIX = b"\x00"  # in base 32: "A"
+_SEED_PREFIX = b"\x90\x00"  # in base 32: "SA"
+_SEED_BYTES = 34
 _SIGNATURE_BYTES = 64
 
 
@@ -46,14 +47,13 @@ def registration_permissions(product_key: str, device_key: str) -> Permissions:
 
 def new_seed() -> str:
     """A fresh seed of an issuer: keep it as you keep the books' own key."""
-    prefix = bytes([_SEED_PREFIX | _ACCOUNT_PREFIX >> 5, (_ACCOUNT_PREFIX & 31) << 3])
-    return _in_base32(prefix + random(32))
+    return _in_base32(_SEED_PREFIX + random(32))
 
 
 def issuer_of(seed: str) -> str:
     """The public name of a seed, which the server's configuration holds."""
     public, _ = crypto_sign_seed_keypair(_seed_bytes(seed))
-    return _in_base32(bytes([_ACCOUNT_PREFIX]) + public)
+    return _in_base32(_ACCOUNT_PREFIX + public)
 
 
 class Signer:
@@ -119,8 +119,11 @@ def _in_base32(raw: bytes) -> str:
 
 
 def _seed_bytes(seed: str) -> bytes:
-    raw = base64.b32decode(seed + "=" * (-len(seed) % 8))
+    try:
+        raw = base64.b32decode(seed + "=" * (-len(seed) % 8))
+    except binascii.Error:
+        raw = b""
     body, checksum = raw[:-2], int.from_bytes(raw[-2:], "little")
-    if binascii.crc_hqx(body, 0) != checksum or body[0] & 0xF8 != _SEED_PREFIX or len(body) != 34:
+    if body[:2] != _SEED_PREFIX or len(body) != _SEED_BYTES or binascii.crc_hqx(body, 0) != checksum:
         raise ValueError("This is not the seed of an account.")
     return body[2:]

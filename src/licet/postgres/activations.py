@@ -16,16 +16,18 @@ async def latest(books: Books, device_ids: Sequence[int]) -> dict[int, Latest]:
     return {row[0]: Latest(*row) for row in await books.all(_sql.latest, device_ids=list(device_ids))}
 
 
-async def consume(books: Books, consumed: Sequence[Consumption]) -> None:
+async def consume(
+    books: Books, product_id: int, consumed: Sequence[Consumption], *, starts_at: datetime, ends_at: datetime
+) -> None:
     await books.run(
         _sql.consume,
+        product_id=product_id,
+        starts_at=starts_at,
+        ends_at=ends_at,
         device_ids=[each.device_id for each in consumed],
-        starts_at=[each.starts_at for each in consumed],
-        ends_at=[each.ends_at for each in consumed],
-        product_ids=[each.product_id for each in consumed],
         numbers=[each.number for each in consumed],
         ordinals=[each.ordinal for each in consumed],
-        reasons=[int(each.reason) for each in consumed],
+        reasons=[each.reason.value for each in consumed],
     )
 
 

@@ -3,19 +3,19 @@
 -- whether it is deleted.
 SELECT d.id, d.device_key, coalesce(a.ordinal, 0), a.ends_at,
        NOT EXISTS (SELECT FROM no_renewals x WHERE x.device_id = d.id), d.deleted_at IS NOT NULL
-FROM unnest(%(device_ids)s::bigint[]) AS k (id)
+FROM unnest(%(device_ids)b::bigint[]) AS k (id)
 JOIN devices d ON d.id = k.id
 LEFT JOIN LATERAL (
     SELECT s.ordinal, s.ends_at FROM activations s WHERE s.device_id = d.id ORDER BY s.ordinal DESC LIMIT 1
 ) a ON true;
 
 -- consume --
--- Codes are consumed: new spans, whole. Constraints are the last word: a device's next span once, a code once.
+-- Codes of one product are consumed: new spans, whole, all of one length. Constraints are the last word: a device's next
+-- span once, a code once.
 INSERT INTO activations (device_id, starts_at, ends_at, product_id, number, ordinal, reason)
-SELECT t.device_id, t.starts_at, t.ends_at, t.product_id, t.number, t.ordinal, t.reason
-FROM unnest(%(device_ids)s::bigint[], %(starts_at)s::timestamptz[], %(ends_at)s::timestamptz[],
-            %(product_ids)s::integer[], %(numbers)s::integer[], %(ordinals)s::smallint[], %(reasons)s::smallint[])
-         AS t (device_id, starts_at, ends_at, product_id, number, ordinal, reason);
+SELECT t.device_id, %(starts_at)s, %(ends_at)s, %(product_id)s, t.number, t.ordinal, t.reason
+FROM unnest(%(device_ids)b::bigint[], %(numbers)b::integer[], %(ordinals)b::smallint[], %(reasons)b::smallint[])
+         AS t (device_id, number, ordinal, reason);
 
 -- first_due --
 -- The earliest instant after renewed_until, up to now, at which a span of the product ended and nothing is written yet

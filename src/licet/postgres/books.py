@@ -23,10 +23,8 @@ LAST_WORDS: Mapping[str, Reason] = {
     "packages_name_once": Reason.NAME_TAKEN,
     "people_email_once": Reason.NAME_TAKEN,
     "lots_order_once": Reason.ORDER_CREDITED,
-    "lots_not_overassigned": Reason.TOO_FEW_UNASSIGNED,
     "devices_virtual_once": Reason.VIRTUAL_DEVICE_EXISTS,
     "registrations_nonce_once": Reason.NONCE_USED,
-    "asks_key_once": Reason.KEY_REUSED,
 }
 
 

@@ -4,7 +4,7 @@
 -- are.
 SELECT p.id, p.name, p.auto_renewal, d.id, d.sealed_secret, d.virtual, a.ends_at,
        EXISTS (SELECT FROM no_renewals x WHERE x.device_id = d.id)
-FROM unnest(%(product_keys)s::text[], %(device_keys)s::text[]) WITH ORDINALITY AS k (product_key, device_key, n)
+FROM unnest(%(product_keys)b::text[], %(device_keys)b::text[]) WITH ORDINALITY AS k (product_key, device_key, n)
 LEFT JOIN products p ON p.product_key = k.product_key AND p.deleted_at IS NULL
 LEFT JOIN devices d ON d.product_id = p.id AND d.device_key = k.device_key AND d.deleted_at IS NULL
 LEFT JOIN LATERAL (
@@ -16,7 +16,7 @@ ORDER BY k.n;
 -- New devices of one product; those it has already are passed over. Returned: the ids and keys of the new ones.
 INSERT INTO devices (product_id, device_key, sealed_secret, secret_origin, virtual, enrolled_at)
 SELECT %(product_id)s, t.device_key, t.sealed_secret, t.secret_origin, t.virtual, %(now)s
-FROM unnest(%(device_keys)s::text[], %(sealed_secrets)s::bytea[], %(origins)s::text[], %(virtuals)s::boolean[])
+FROM unnest(%(device_keys)b::text[], %(sealed_secrets)b::bytea[], %(origins)b::text[], %(virtuals)b::boolean[])
          AS t (device_key, sealed_secret, secret_origin, virtual)
 ORDER BY t.device_key
 ON CONFLICT ON CONSTRAINT devices_key_once DO NOTHING
@@ -26,7 +26,7 @@ RETURNING id, device_key;
 -- Devices of one product by their keys, deleted ones too, held until the transaction ends, in the order of their ids.
 SELECT d.id, d.device_key, d.sealed_secret, d.secret_origin, d.virtual, d.deleted_at
 FROM devices d
-WHERE d.product_id = %(product_id)s AND d.device_key = ANY (%(device_keys)s::text[])
+WHERE d.product_id = %(product_id)s AND d.device_key = ANY (%(device_keys)b::text[])
 ORDER BY d.id
 FOR NO KEY UPDATE;
 
@@ -34,14 +34,14 @@ FOR NO KEY UPDATE;
 -- New secrets for these devices. One that was deleted is back by that, with its spans.
 UPDATE devices
 SET sealed_secret = t.sealed_secret, secret_origin = t.secret_origin, virtual = t.virtual, deleted_at = NULL
-FROM unnest(%(ids)s::bigint[], %(sealed_secrets)s::bytea[], %(origins)s::text[], %(virtuals)s::boolean[])
+FROM unnest(%(ids)b::bigint[], %(sealed_secrets)b::bytea[], %(origins)b::text[], %(virtuals)b::boolean[])
          AS t (id, sealed_secret, secret_origin, virtual)
 WHERE devices.id = t.id;
 
 -- delete --
 -- Devices are deleted: they keep their rows and their spans, and lose their secrets (C6).
 UPDATE devices SET deleted_at = %(now)s, sealed_secret = NULL, secret_origin = NULL
-WHERE id = ANY (%(ids)s::bigint[]) AND deleted_at IS NULL;
+WHERE id = ANY (%(ids)b::bigint[]) AND deleted_at IS NULL;
 
 -- spend_nonce --
 -- This registration is granted, once.
@@ -50,12 +50,12 @@ INSERT INTO registrations (device_id, nonce, registered_at) VALUES (%(device_id)
 -- stop_renewing --
 -- These devices are on the list of those that do not renew (D3).
 INSERT INTO no_renewals (device_id, listed_at)
-SELECT t.id, %(now)s FROM unnest(%(ids)s::bigint[]) AS t (id) ORDER BY t.id
+SELECT t.id, %(now)s FROM unnest(%(ids)b::bigint[]) AS t (id) ORDER BY t.id
 ON CONFLICT ON CONSTRAINT no_renewals_pkey DO NOTHING;
 
 -- resume_renewing --
 -- These devices are off that list.
-DELETE FROM no_renewals WHERE device_id = ANY (%(ids)s::bigint[]);
+DELETE FROM no_renewals WHERE device_id = ANY (%(ids)b::bigint[]);
 
 -- not_renewing --
 -- The devices of a product that do not renew, by key.

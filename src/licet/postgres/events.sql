@@ -2,7 +2,7 @@
 -- One round trip for any number of happenings; their ids grow in the order in which they were given.
 INSERT INTO events (at, kind, account_id, product_key, facts)
 SELECT %(now)s, given.kind, given.account_id, given.product_key, given.facts::jsonb
-FROM unnest(%(kinds)s::text[], %(account_ids)s::text[], %(product_keys)s::text[], %(facts)s::text[])
+FROM unnest(%(kinds)b::text[], %(account_ids)b::text[], %(product_keys)b::text[], %(facts)b::text[])
     WITH ORDINALITY AS given (kind, account_id, product_key, facts, position)
 ORDER BY given.position;
 
@@ -19,7 +19,7 @@ FOR UPDATE SKIP LOCKED;
 -- mark_told --
 -- Leaves the state "untold": an event is marked once.
 UPDATE events SET told_at = %(now)s
-WHERE id = ANY(%(ids)s::bigint[]) AND told_at IS NULL;
+WHERE id = ANY(%(ids)b::bigint[]) AND told_at IS NULL;
 
 -- page --
 -- Newest first; of one account, or of all.

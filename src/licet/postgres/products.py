@@ -58,6 +58,12 @@ async def page(
     return [_product(row) for row in rows]
 
 
+async def count(books: Books, account_id: str) -> int:
+    row = await books.one(_sql.count, account_id=account_id)
+    assert row is not None
+    return int(row[0])
+
+
 def _product(row: tuple[Any, ...]) -> Product:
     return Product(
         id=row[0],

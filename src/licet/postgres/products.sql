@@ -40,6 +40,10 @@ WHERE p.deleted_at IS NULL
 ORDER BY p.id
 LIMIT %(limit)s;
 
+-- count --
+-- How many products an account has.
+SELECT count(*) FROM products p WHERE p.account_id = %(account_id)s AND p.deleted_at IS NULL;
+
 -- insert_product --
 -- A new product, without package and codes.
 INSERT INTO products (product_key, account_id, name, sealed_secret, auto_renewal, renewal_policy,

@@ -10,7 +10,7 @@ LIMIT %(limit)s;
 -- New seals, each only in place of the one it was made from.
 UPDATE products
 SET sealed_secret = t.fresh
-FROM unnest(%(ids)s::integer[], %(stale)s::bytea[], %(fresh)s::bytea[]) AS t (id, stale, fresh)
+FROM unnest(%(ids)s::integer[], %(stale)b::bytea[], %(fresh)b::bytea[]) AS t (id, stale, fresh)
 WHERE products.id = t.id AND products.sealed_secret = t.stale;
 
 -- stale_devices --
@@ -26,7 +26,7 @@ LIMIT %(limit)s;
 -- New seals, each only in place of the one it was made from.
 UPDATE devices
 SET sealed_secret = t.fresh
-FROM unnest(%(ids)s::bigint[], %(stale)s::bytea[], %(fresh)s::bytea[]) AS t (id, stale, fresh)
+FROM unnest(%(ids)s::bigint[], %(stale)b::bytea[], %(fresh)b::bytea[]) AS t (id, stale, fresh)
 WHERE devices.id = t.id AND devices.sealed_secret = t.stale;
 
 -- stale_answers --
@@ -42,6 +42,6 @@ LIMIT %(limit)s;
 -- New seals, each only in place of the one it was made from.
 UPDATE asks
 SET sealed_answer = t.fresh
-FROM unnest(%(scopes)s::text[], %(keys)s::text[], %(stale)s::bytea[], %(fresh)s::bytea[])
+FROM unnest(%(scopes)s::text[], %(keys)s::text[], %(stale)b::bytea[], %(fresh)b::bytea[])
          AS t (scope, key, stale, fresh)
 WHERE asks.scope = t.scope AND asks.key = t.key AND asks.sealed_answer = t.stale;

@@ -12,11 +12,11 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
-from fastapi import FastAPI
 
 from licet.accounts import FreeCodes
 from licet.broker.door import Door as DevicesDoor
@@ -90,7 +90,7 @@ async def _serve(settings: Settings) -> None:
         )
 
 
-async def _listen(app: FastAPI, settings: Settings, stop: asyncio.Event) -> None:
+async def _listen(app: Callable[..., Any], settings: Settings, stop: asyncio.Event) -> None:
     """Serve HTTP until ``stop``: on the socket that was handed down, or on one of our own."""
     behind_proxy = urlsplit(settings.public_url).scheme == "https"
     config = uvicorn.Config(
