@@ -102,7 +102,7 @@ ORDER BY p.id, d.device_key
 LIMIT %(limit)s;
 
 -- by_expiry --
--- Devices whose span ends in [expires_from, expires_to), the soonest first; near expiry is the next 30 days (D6).
+-- Devices whose span ends in (expires_from, expires_to], the soonest first; near expiry is the next 30 days (D6).
 SELECT d.id, p.product_key, p.name, d.device_key, d.virtual, d.enrolled_at, p.auto_renewal,
        EXISTS (SELECT FROM no_renewals x WHERE x.device_id = d.id), a.ordinal, a.starts_at, a.ends_at
 FROM (SELECT q.id, q.product_key, q.name, q.auto_renewal
@@ -115,7 +115,7 @@ CROSS JOIN LATERAL (
     FROM activations s
     JOIN devices e ON e.id = s.device_id
     WHERE s.product_id = p.id AND e.deleted_at IS NULL
-      AND s.ends_at >= %(expires_from)s AND s.ends_at < %(expires_to)s
+      AND s.ends_at > %(expires_from)s AND s.ends_at <= %(expires_to)s
       AND (s.ends_at, s.device_id) > (%(after_ends_at)s, %(after_id)s)
       AND (%(device_key)s::text IS NULL OR starts_with(e.device_key, %(device_key)s))
       AND (%(activated_from)s::timestamptz IS NULL OR s.starts_at >= %(activated_from)s)
