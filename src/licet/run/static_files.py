@@ -1,4 +1,4 @@
-"""Three files of others that the console shows: copied out of two packages, each checked, none of them kept in git.
+"""Four files of others that the console shows: copied out of three packages, each checked, none of them kept in git.
 
 The launcher unpacks the packages of requirements/static.txt aside and runs this file with the folder as its argument.
 """
@@ -10,11 +10,14 @@ from pathlib import Path
 
 VENDOR = Path(__file__).resolve().parents[1] / "web" / "static" / "vendor"
 
+_INTER = "unfold/static/unfold/fonts/inter"
+
 # Where each lies in its package, and the SHA-256 of the very bytes that the console was looked at with.
 FILES = {
     "sqladmin/statics/css/tabler.min.css": "b200b267a969ac1163229932a92bc6b2af8ce2d5bd1de056a2ef40b13ded965a",
-    "sqladmin/statics/js/tabler.min.js": "f5ca44ee5ffb40f2ad571b4f988e28ed760f4e4a5e4025231a76d741444ba6e1",
     "django_htmx/static/django_htmx/htmx-2.min.js": "71ea67185bfa8c98c39d31717c6fce5d852370fcdfd129db4543774d3145c0de",
+    f"{_INTER}/Inter-Regular.woff2": "e06f6b1bc553aaea4e4668023ed0ab0a147129c3107f511bc7d03d361b0ae085",
+    f"{_INTER}/Inter-SemiBold.woff2": "5cb7103e4e605989afebc03d989c79201e54b21b5183db33981f70db9178a301",
 }
 
 
