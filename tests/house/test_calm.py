@@ -12,7 +12,7 @@ SOURCES = ROOT / "src/licet"
 ROOMS = ("postgres", "broker", "web", "run")
 
 FILE_LINES = 350
-FUNCTION_LINES = 60
+FUNCTION_LINES = 50
 
 # Names that say nothing about the trade.
 EMPTY_WORDS = re.compile(r"(^|_)(utils?|helpers?|managers?|services?|misc|common|base|handlers?|factory)($|_)")
@@ -20,6 +20,12 @@ EMPTY_WORDS = re.compile(r"(^|_)(utils?|helpers?|managers?|services?|misc|common
 # Who asks the clock or the dice has let the outside in: below the doors both are arguments.
 CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter", "localtime", "gmtime"}
 CLOCK_OWNERS = {"datetime", "date", "time"}
+
+# Faults that are planted: what they stand for cannot be brought about from outside at that very instant.
+PLANTED_FAULTS = {
+    "tests/doors/broker/test_registration.py": "a fault in the middle of a registration",
+    "tests/doors/broker/test_relay.py": "a death between telling and remembering that it was told",
+}
 
 
 def python(*tops: str) -> Iterator[Path]:
@@ -73,9 +79,16 @@ def swallows(tree: ast.AST) -> Iterator[str]:
 def long_functions(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
-            lines = node.end_lineno - node.lineno + 1
+            lines = node.end_lineno - node.lineno + 1 - sum(_texts(node))
             if lines > FUNCTION_LINES:
                 yield f"line {node.lineno}: {node.name} has {lines} lines"
+
+
+def _texts(function: ast.AST) -> Iterator[int]:
+    """Lines of text within it: a docstring, which may well list its steps, or a file that it writes."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+            yield (node.end_lineno or node.lineno) - node.lineno
 
 
 def put_off(text: str) -> Iterator[str]:
@@ -97,8 +110,14 @@ def skips_or_mocks(tree: ast.AST) -> Iterator[str]:
                 yield f"line {node.lineno}: mocks"
             case ast.Import(names=names) if any(each.name in {"mock", "unittest.mock"} for each in names):
                 yield f"line {node.lineno}: mocks"
-            case ast.Attribute(value=ast.Name(id="monkeypatch"), attr="setattr"):
-                yield f"line {node.lineno}: puts something else in a thing's place"
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="monkeypatch"), attr="setattr"), args=[*args]):
+                if not _is_constant(args):
+                    yield f"line {node.lineno}: puts something else in a thing's place"
+
+
+def _is_constant(args: list[ast.expr]) -> bool:
+    """A limit may be lowered for a test: BATCH, PATIENCE_SECONDS."""
+    return len(args) == 3 and isinstance(args[1], ast.Constant) and str(args[1].value).isupper()
 
 
 def _read(path: Path) -> ast.Module:
@@ -140,7 +159,9 @@ def test_nothing_is_put_off() -> None:
 
 
 def test_no_test_is_skipped_and_nothing_of_ours_is_mocked() -> None:
-    assert not _all_of(skips_or_mocks, (path for path in python("tests") if path != Path(__file__)))
+    faulty = {ROOT / path for path in PLANTED_FAULTS}
+    assert not _all_of(skips_or_mocks, (path for path in python("tests") if path not in faulty))
+    assert all(list(skips_or_mocks(_read(path))) for path in faulty), "a planted fault is gone: take it off the list"
 
 
 def test_every_module_and_class_is_named_after_a_thing() -> None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 BOOKS = ROOT / "src/licet/postgres"
 
 _HEADING = re.compile(r"^-- (\w+) --$", re.MULTILINE)
-_PARAMETER = re.compile(r"%\((\w+)\)s")
+_PARAMETER = re.compile(r"%\((\w+)\)[sbt]")
 _CLOCK = re.compile(
     r"\b(?:(?:now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random|age)\s*\("
     r"|current_(?:date|time|timestamp)\b|local(?:time|timestamp)\b|'now')",
@@ -53,7 +53,7 @@ def faults_of(statement: str) -> Iterator[str]:
         yield "selects whatever is there: *"
     if _OFFSET.search(statement):
         yield "pages by counting what it skips: offset"
-    if "%s" in statement:
+    if re.search(r"(?<!%)%[sbt]", statement):
         yield "has a parameter without a name"
     if ";" in statement:
         yield "is more than one statement"
@@ -117,7 +117,7 @@ def test_sql_is_written_nowhere_else() -> None:
             continue
         for node in ast.walk(_tree(path)):
             text = node.value if isinstance(node, ast.Constant) else None
-            if isinstance(text, str | bytes) and _is_sql(text.decode() if isinstance(text, bytes) else text):
+            if isinstance(text, str | bytes) and _is_sql(text.decode("latin-1") if isinstance(text, bytes) else text):
                 elsewhere.append(f"{path.relative_to(ROOT)}:{node.lineno}")  # type: ignore[attr-defined]
     assert not elsewhere
 
