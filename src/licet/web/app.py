@@ -1,7 +1,8 @@
 """The app: ``create_app(books, …)`` opens the web door.
 
-What comes in passes, from the outside in: ``watch`` (an id, a count, a log line; faults end here), ``security``
-(headers; a change from another site), then the routes of ``api/`` and ``console/``. What says no is ``problem``.
+What comes in passes, from the outside in: ``security`` (what the browser may do), ``watch`` (an id, a count, a log
+line; faults end here), ``security`` again (other sites; the size of a body), then the routes of ``api/`` and
+``console/``. What says no is ``problem``.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from licet import __version__
 from licet.accounts import FreeCodes
 from licet.postgres.books import Books
-from licet.web import health, problem
+from licet.web import console, health, problem
 from licet.web.api import (
     accounts,
     assignments,
@@ -30,11 +31,10 @@ from licet.web.api import (
 from licet.web.docs import show_docs
 from licet.web.door import Door
 from licet.web.openapi import as_text, described
-from licet.web.security import SameSite, SecurityHeaders
+from licet.web.security import BodyLimit, SameSite, SecurityHeaders
 from licet.web.tries import Tries
 from licet.web.watch import Watch
 
-_BODY_BYTES = 1 << 20  # an import of devices may be larger: api/devices.py
 _LINK_HOURS = 24
 
 _NOUNS = (accounts, packages, products, lots, assignments, devices, knocks, people, tokens, audit, events)
@@ -73,10 +73,11 @@ def create_app(
     app.state.registry.register(health.Gauges(door))
     problem.answer_with_problems(app)
     show_docs(app, as_text(described(bare_app())))
-    _mount_console(app)
+    console.mount(app)
+    app.add_middleware(BodyLimit)
     app.add_middleware(SameSite)
-    app.add_middleware(SecurityHeaders, https=door.https)
     app.add_middleware(Watch, registry=app.state.registry)
+    app.add_middleware(SecurityHeaders, https=door.https)
     return app
 
 
@@ -89,18 +90,9 @@ def bare_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=_BODY_BYTES,
         generate_unique_id_function=lambda route: route.name,
     )
     for noun in _NOUNS:
         app.include_router(noun.router)
     app.include_router(health.router)
     return app
-
-
-def _mount_console(app: FastAPI) -> None:
-    """The console's pages, beside the API."""
-    from licet.web import console
-
-    if hasattr(console, "mount"):
-        console.mount(app)

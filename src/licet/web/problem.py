@@ -81,6 +81,10 @@ def of_malformed(wrong: Sequence[WrongField]) -> Problem:
     ).model_copy(update={"errors": named})
 
 
+def too_large(limit: int) -> Problem:
+    return _problem(413, "body_too_large", "The body is too large.", f"Send at most {limit} bytes at a time.")
+
+
 def fault() -> Problem:
     return _problem(
         500, "fault", "Something went wrong in licet.", "It is in the log, under this request id. Nothing was changed."
@@ -135,8 +139,6 @@ async def _not_served(request: Request, error: Exception) -> Response:
             )
         case 400:
             problem = of_malformed([WrongField(where="body", field="", sentence="This is not JSON.")])
-        case 413:
-            problem = _problem(413, "body_too_large", "The body is too large.", "Send less at a time.")
         case status:
             problem = _problem(status, "not_served", "This request cannot be served.", "See /docs for what there is.")
     said = await _say(request, problem)

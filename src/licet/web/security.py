@@ -1,9 +1,10 @@
 """What stands at the way in, before anybody is asked who they are.
 
-A change that a browser asks for with its cookie comes from our own pages; every answer tells the browser what it may do
-with it.
+A body has a size; a change that a browser asks for with its cookie comes from our own pages; every answer tells the
+browser what it may do with it.
 """
 
+import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,11 +13,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from licet.refusals import Reason, Refused
 from licet.web import problem
 
+BODY_BYTES = 1 << 20
+IMPORT_BYTES = 8 << 20
+
+_IMPORT = re.compile(r"/(v1/)?products/[^/]+/devices")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 # same-origin, not no-referrer: browsers that are told the latter send "Origin: null" with our own forms.
@@ -73,3 +78,46 @@ def _from_elsewhere(headers: Headers, scope: Scope) -> bool:
     if site := headers.get("sec-fetch-site"):
         return site not in {"same-origin", "none"}
     return urlsplit(headers.get("origin", "")).netloc != headers.get("host")
+
+
+class BodyLimit:
+    """Reads the whole body first, as far as it may go; most bodies are small, an import of devices is not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in _SAFE:
+            await self._app(scope, receive, send)
+            return
+        limit = IMPORT_BYTES if _IMPORT.fullmatch(scope["path"]) else BODY_BYTES
+        body = await _read(Headers(scope=scope), receive, limit)
+        if body is None:
+            said = problem.response(problem.too_large(limit), scope["state"]["request_id"])
+            await said(scope, receive, send)
+            return
+        unread = [body]
+
+        async def give() -> Message:
+            if unread:
+                return {"type": "http.request", "body": unread.pop(), "more_body": False}
+            return await receive()
+
+        await self._app(scope, give, send)
+
+
+async def _read(headers: Headers, receive: Receive, limit: int) -> bytes | None:
+    """The body, or None when it is larger than that; nothing more of it is read then."""
+    said = headers.get("content-length", "")
+    if said.isdecimal() and int(said) > limit:
+        return None
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            return None
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return b"".join(chunks)

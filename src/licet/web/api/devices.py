@@ -37,7 +37,6 @@ from licet.web.session import Ask, Managing, ManagingOnce, Reading
 router = APIRouter(tags=["devices"])
 
 MOST_IMPORTED = 10_000
-_IMPORT_BYTES = 8 << 20
 
 
 class DeviceImported(Asked):
@@ -118,7 +117,7 @@ class DevicesAsked(Paged):
     expires_to: Instant | None = None
 
 
-@router.post("/v1/products/{pk}/devices", status_code=201, response_model=ImportTold, max_body_size=_IMPORT_BYTES)
+@router.post("/v1/products/{pk}/devices", status_code=201, response_model=ImportTold)
 async def import_devices(pk: ProductKeyInPath, asked: DevicesImported, ask: ManagingOnce) -> Response:
     """Import devices, with their secrets or to be issued some. Importing again changes nothing and answers the same."""
     lines = [Imported(each.device_key, each.device_secret, each.virtual) for each in asked.devices]
