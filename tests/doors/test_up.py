@@ -18,7 +18,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from licet.broker.server import server_config
+from licet.broker.tokens import issuer_of, new_seed
 from licet.run.child import is_alive
+from licet.run.nats_engine import Listen, Nats
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,11 +34,11 @@ class Up:
     flags: tuple[str, ...] = ("--http-port", "0", "--mqtt-port", "0", "--nats-port", "0")
     process: subprocess.Popen[str] | None = field(default=None, init=False)
 
-    def start(self) -> dict[str, Any]:
+    def start(self, **more: str) -> dict[str, Any]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "licet.run.cli", "up", "--data", str(self.data), *self.flags],
-            env=environment | {"PYTHONPATH": str(ROOT / "src")},
+            env=environment | {"PYTHONPATH": str(ROOT / "src")} | more,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -160,9 +163,87 @@ def test_two_side_by_side_do_not_meet_and_a_taken_port_is_said(up: Callable[...,
     assert answers(said, "/readyz")
 
 
+def test_one_of_two_processes_is_killed_and_nobody_is_turned_away(up: Callable[..., Up]) -> None:
+    one = up(processes="2")
+    said = one.start()
+    killed, other = said["pids"]["licet"]
+    os.kill(killed, signal.SIGKILL)
+    assert all(answers(said, "/healthz") for _ in range(20))
+    wait_for(lambda: killed not in pids(one.running()))
+    after = one.running()["pids"]["licet"]
+    assert len(after) == 2
+    assert other in after
+
+
+def test_another_time_goes_on_when_a_process_is_started_again(up: Callable[..., Up]) -> None:
+    one = up(now="2031-05-01T12:00:00Z")
+    started = one.start()["pids"]["licet"][0]
+    first = told(started)["LICET_NOW"]
+    os.kill(started, signal.SIGKILL)
+    wait_for(lambda: started not in pids(one.running()))
+    second = told(one.running()["pids"]["licet"][0])["LICET_NOW"]
+    assert "2031-05-01T12:00:00" < first < second < "2031-05-01T12:05:00"
+
+
+def test_engines_of_ones_own_are_used_and_left_alone(
+    up: Callable[..., Up], database_url: str, start_nats: Callable[..., Nats]
+) -> None:
+    seed = new_seed()
+
+    def config(listen: Listen, store: Path) -> str:
+        return server_config(
+            host=listen.host,
+            nats_port=listen.nats_port,
+            mqtt_port=listen.mqtt_port,
+            store_dir=store,
+            issuer=issuer_of(seed),
+            password="shown to NATS",
+        )
+
+    nats = start_nats(config)
+    one = up()
+    said = one.start(
+        LICET_DATABASE_URL=database_url,
+        LICET_NATS_URL=nats.url,
+        LICET_NATS_PASSWORD="shown to NATS",
+        LICET_BROKER_SEED=seed,
+    )
+    assert said["pids"]["postgres"] is said["pids"]["nats"] is None
+    assert (said["database_url"], said["nats_url"]) == (database_url, nats.url)
+    assert answers(said, "/readyz")
+    assert one.end(signal.SIGTERM)[0] == 0
+    assert nats.ready()
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"LICET_NATS_SERVER": "/nowhere/nats-server"}, "NATS ended"),
+        ({"LICET_DATABASE_URL": "postgresql://licet@/licet?host=/nowhere"}, "PostgreSQL cannot be reached"),
+        ({"LICET_KEY_FILE": "/proc/nowhere/keys.json"}, "/proc/nowhere"),
+    ],
+)
+def test_what_cannot_start_says_why_and_leaves_nothing(
+    up: Callable[..., Up], more: dict[str, str], sentence: str
+) -> None:
+    one = up()
+    with pytest.raises(AssertionError, match=sentence) as failed:
+        one.start(**more)
+    assert "Traceback" not in str(failed.value)
+    assert one.process is not None
+    assert one.process.returncode == 1
+    assert not (one.data / "postgres" / "data" / "postmaster.pid").exists()
+
+
+def told(pid: int) -> dict[str, str]:
+    """The environment that a process was started with."""
+    said = Path(f"/proc/{pid}/environ").read_text().rstrip("\0").split("\0")
+    return dict(line.split("=", 1) for line in said)
+
+
 def pids(said: dict[str, Any]) -> list[int]:
     found = said["pids"]
-    return [found["supervisor"], found["postgres"], found["nats"], *found["licet"]]
+    return [pid for pid in (found["supervisor"], found["postgres"], found["nats"], *found["licet"]) if pid is not None]
 
 
 def answers(said: dict[str, Any], path: str) -> bool:

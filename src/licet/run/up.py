@@ -20,10 +20,12 @@ from urllib.parse import urlsplit
 from licet.broker.server import server_config
 from licet.broker.tokens import issuer_of
 from licet.postgres.migrate import migrate
+from licet.postgres.version import OLDEST, server_version
 from licet.run import data_folder, first_run, nats_engine, run_file
 from licet.run.child import NotReadyError, command_of, end_leftover, is_alive
 from licet.run.clock import Clock
 from licet.run.config import Settings
+from licet.run.key_file import KeyFileError
 from licet.run.licet_process import LicetProcess
 from licet.run.listening import http_url, listen
 from licet.run.nats_engine import Listen, Nats
@@ -37,7 +39,7 @@ def main(settings: Settings, *, demo: bool) -> int:
     try:
         with data_folder.taken(settings.data):
             asyncio.run(_Up(settings, demo=demo).run())
-    except (data_folder.FolderInUseError, NotReadyError) as error:
+    except (data_folder.FolderInUseError, NotReadyError, KeyFileError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -112,6 +114,8 @@ class _Up:
             self._postgres = Postgres(settings.data / "postgres")
             await self._supervisor.start(self._postgres)
             settings = replace(settings, database_url=self._postgres.url)
+        else:
+            await _must_answer(settings.database_url)
         if not settings.nats_url:
             nats_port = _port("NATS", settings.host, settings.nats_port, [])
             mqtt_port = _port("MQTT", settings.host, settings.mqtt_port, [nats_port])
@@ -165,6 +169,14 @@ def _nats(settings: Settings, where: Listen) -> Nats:
         server_name=f"licet-{settings.data_center}",
     )
     return Nats(folder, config, where, server=settings.nats_server)
+
+
+async def _must_answer(database_url: str) -> None:
+    found = await server_version(database_url)
+    if isinstance(found, str):
+        raise NotReadyError(f"PostgreSQL cannot be reached: {found}")
+    if found < OLDEST:
+        raise NotReadyError(f"PostgreSQL {found // 10_000} is too old; {OLDEST // 10_000} or later is needed")
 
 
 def _port(of: str, host: str, wanted: int, besides: list[int]) -> int:
