@@ -30,11 +30,11 @@ async def assign(
         product = await settle_one(books, product_key, by=by, now=now)
         package = await fitting_package(books, product, package_id)
         free = await lots.lock_unassigned(books, product.account_id, package_id, now=now)
-        maximum = sum(unassigned for _, unassigned, _ in free)
+        maximum = sum(unassigned for _, unassigned, _, _ in free)
         if quantity > maximum:
             raise Refused(Reason.TOO_FEW_UNASSIGNED, quantity=quantity, maximum=maximum)
         shares, wanted = [], quantity
-        for lot_id, unassigned, _ in sorted(free, key=lambda lot: (lot[2] is None, lot[2] or now, lot[0])):
+        for lot_id, unassigned, *_ in sorted(free, key=lambda lot: (lot[2] is None, lot[2] or now, lot[3], lot[0])):
             if share := min(wanted, unassigned):
                 shares.append((lot_id, share))
                 wanted -= share

@@ -66,10 +66,10 @@ async def unassigned(books: Books, account_id: str, *, now: datetime) -> list[tu
 
 async def lock_unassigned(
     books: Books, account_id: str, package_id: str, *, now: datetime
-) -> list[tuple[str, int, datetime | None]]:
-    """(lot id, codes unassigned, use by)."""
+) -> list[tuple[str, int, datetime | None, datetime]]:
+    """(lot id, codes unassigned, use by, credited at)."""
     rows = await books.all(_sql.lock_unassigned, account_id=account_id, package_id=package_id, now=now)
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 async def assign_from(books: Books, shares: Sequence[tuple[str, int]]) -> None:

@@ -39,7 +39,7 @@ ORDER BY k.name;
 
 -- lock_unassigned --
 -- Hold an account's lots of one package that have codes unassigned, in the order of their ids.
-SELECT l.id, l.quantity - l.assigned, l.use_by
+SELECT l.id, l.quantity - l.assigned, l.use_by, l.credited_at
 FROM lots l
 WHERE l.account_id = %(account_id)s AND l.package_id = %(package_id)s AND l.assigned < l.quantity
   AND (l.use_by IS NULL OR l.use_by > %(now)s)

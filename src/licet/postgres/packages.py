@@ -1,5 +1,6 @@
 """Packages in the books."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from licet.packages import Allowance, Package
@@ -8,13 +9,6 @@ from licet.postgres.queries import queries
 from licet.units import DayCount, Term
 
 _sql = queries("packages")
-
-
-def term(months: int | None, days: int | None, day_count: str | None) -> Term | None:
-    """A term as its columns hold it."""
-    if months is None or days is None or day_count is None:
-        return None
-    return Term(months, days, DayCount(day_count))
 
 
 def package(
@@ -58,6 +52,12 @@ async def get(books: Books, package_id: str) -> Package | None:
 async def named(books: Books, name: str) -> Package | None:
     row = await books.one(_sql.named, name=name)
     return package(*row) if row else None
+
+
+async def terms(books: Books, ids: Collection[str]) -> dict[str, Term]:
+    """Package id → its term."""
+    rows = await books.all(_sql.terms, ids=list(ids)) if ids else []
+    return {row[0]: Term(row[1], row[2], DayCount(row[3])) for row in rows}
 
 
 async def page(books: Books, *, after: str = "", limit: int) -> list[Package]:

@@ -24,6 +24,12 @@ SELECT k.id, k.name, k.term_months, k.term_days, k.day_count, k.messages_per_day
 FROM packages k
 WHERE k.name = %(name)s;
 
+-- terms --
+-- How long codes of these packages last.
+SELECT k.id, k.term_months, k.term_days, k.day_count
+FROM packages k
+WHERE k.id = ANY (%(ids)s::text[]);
+
 -- page --
 -- Packages by name.
 SELECT k.id, k.name, k.term_months, k.term_days, k.day_count, k.messages_per_day, k.ota_per_month, k.storage_days

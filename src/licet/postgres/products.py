@@ -6,8 +6,9 @@ from typing import Any
 
 from licet.lots import Codes
 from licet.packages import Package
+from licet.postgres import packages
 from licet.postgres.books import Books
-from licet.postgres.packages import package, term
+from licet.postgres.packages import package
 from licet.postgres.queries import queries
 from licet.products import LockedProduct, Product, RenewalPolicy
 
@@ -15,6 +16,8 @@ _sql = queries("products")
 
 
 async def lock(books: Books, ids: Sequence[int]) -> list[LockedProduct]:
+    rows = await books.all(_sql.lock, ids=sorted(set(ids)))
+    terms = await packages.terms(books, {row[7] for row in rows if row[7] is not None})
     return [
         LockedProduct(
             id=row[0],
@@ -25,10 +28,10 @@ async def lock(books: Books, ids: Sequence[int]) -> list[LockedProduct]:
             renewal_policy=RenewalPolicy(row[5]),
             dynamic_authentication=row[6],
             package_id=row[7],
-            term=term(row[8], row[9], row[10]),
-            renewed_until=row[11],
+            term=terms.get(row[7]),
+            renewed_until=row[8],
         )
-        for row in await books.all(_sql.lock, ids=sorted(set(ids)))
+        for row in rows
     ]
 
 

@@ -1,14 +1,14 @@
 -- lock --
 -- Hold the rows of these products until the transaction ends, in the order of their ids, so that no two transactions
--- wait for each other. What else is decided under the lock is read by later statements: this one's snapshot is older
--- than the wait. Deleted products are not returned.
+-- wait for each other. What else is decided under the lock is read by later statements, and nothing is joined here: this
+-- statement's snapshot is older than the wait, and only the rows it holds are as they are now. Deleted products are not
+-- returned.
 SELECT p.id, p.product_key, p.account_id, p.name, p.auto_renewal, p.renewal_policy, p.dynamic_authentication,
-       p.package_id, k.term_months, k.term_days, k.day_count, p.renewed_until
+       p.package_id, p.renewed_until
 FROM products p
-LEFT JOIN packages k ON k.id = p.package_id
 WHERE p.id = ANY (%(ids)s::integer[]) AND p.deleted_at IS NULL
 ORDER BY p.id
-FOR NO KEY UPDATE OF p;
+FOR NO KEY UPDATE;
 
 -- identify --
 -- The ids of products by their keys; deleted ones are not found.
