@@ -30,6 +30,7 @@ from licet.broker.gate import ASKED
 from licet.broker.knock import read_ask
 from licet.broker.server import LICET, server_config
 from licet.broker.tokens import Signer, device_permissions, issuer_of, new_seed
+from licet.broker.wire import settled
 from licet.enrol import create_product, import_devices, open_account
 from licet.keyring import Keyring
 from licet.mint import credit, define_package
@@ -77,7 +78,7 @@ async def bare(nats_url: str, seed: str) -> None:
         )
 
     await server.subscribe(ASKED, cb=yes)
-    await server.flush()
+    await settled(server)
     print("open", flush=True)
     await asyncio.Event().wait()
 

@@ -7,14 +7,12 @@ anew, with everything that hangs on them, for as long as it takes. Meanwhile nob
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
 import nats.errors
-from nats.aio.client import Client
 
 from licet.admit import admit
 from licet.broker.gate import Gate, Gatekeeping
@@ -25,13 +23,11 @@ from licet.broker.server import LICET, LICET_SYS, PAYLOAD_BYTES
 from licet.broker.servers import Servers
 from licet.broker.streams import make_streams
 from licet.broker.tokens import Signer
+from licet.broker.wire import connected
 from licet.enrol import check_registration, register
 from licet.postgres.books import Books
 
 RETRY_SECONDS = 0.5
-
-# A server that does not answer this many seconds' ping twice is gone, whatever the connection says.
-PING_SECONDS = 5
 
 log = logging.getLogger(__name__)
 
@@ -86,14 +82,19 @@ class Door:
 
     async def _answer(self, stop: asyncio.Event) -> None:
         lost = asyncio.Event()
-        async with self._connection(LICET, lost) as server, self._connection(LICET_SYS, lost) as system:
+
+        async def closed() -> None:
+            lost.set()
+
+        connect = partial(connected, self._wiring.urls, password=self._wiring.password, closed=closed)
+        async with connect(LICET) as server, connect(LICET_SYS) as system:
             servers, jetstream = Servers(system), server.jetstream()
             await make_streams(jetstream, replicas=self._wiring.replicas)
             await self.presence.open(system)
             await self.desk.open(server)
             await self.gate.open(server)
             over = asyncio.Event()
-            presence = asyncio.create_task(_kept("presence", partial(self.presence.keep, servers), over))
+            presence = asyncio.create_task(_kept("presence", partial(self.presence.keep, servers, over), over))
             relay = asyncio.create_task(_kept("relay", partial(self.relay.keep, servers, jetstream, over), over))
             log.info("The gate is open.")
             self.open.set()
@@ -101,8 +102,10 @@ class Door:
                 await _either(stop.wait(), lost.wait())
             finally:
                 self.open.clear()
+                # They are asked to end, not cancelled: a request that is answered in the same instant loses the
+                # cancellation, and a query that is cut off loses its connection to the books.
                 over.set()
-                presence.cancel()
+                self.presence.reconcile_soon()
                 self.relay.nudge()
                 await asyncio.wait([presence, relay])
             if lost.is_set():
@@ -110,32 +113,6 @@ class Door:
             else:
                 await self.gate.close()
                 await self.desk.close()
-
-    @asynccontextmanager
-    async def _connection(self, user: str, lost: asyncio.Event) -> AsyncIterator[Client]:
-        async def closed() -> None:
-            lost.set()
-
-        async def troubled(error: Exception) -> None:
-            log.debug("%s: %r", user, error)
-
-        connection = Client()
-        try:
-            await connection.connect(
-                servers=list(self._wiring.urls),
-                user=user,
-                password=self._wiring.password,
-                name=user,
-                # Whatever hangs on a connection is made anew with it, so the client need not try to mend it.
-                allow_reconnect=False,
-                connect_timeout=2,
-                ping_interval=PING_SECONDS,
-                closed_cb=closed,
-                error_cb=troubled,
-            )
-            yield connection
-        finally:
-            await connection.close()
 
 
 async def _kept(room: str, keep: Callable[[], Awaitable[None]], over: asyncio.Event) -> None:

@@ -29,6 +29,7 @@ from licet.broker.knock import Caller, read_ask
 from licet.broker.lanes import Lanes
 from licet.broker.server import PATIENCE_SECONDS
 from licet.broker.tokens import Permissions, Signer, device_permissions, registration_permissions
+from licet.broker.wire import settled
 from licet.products import Knock, Registration
 from licet.refusals import Reason, Refused
 
@@ -100,7 +101,7 @@ class Gate:
         self._heard = await server.subscribe(
             ASKED, SHARED, cb=self._hear, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
-        await server.flush()
+        await settled(server)
 
     @property
     def waiting(self) -> int:
@@ -112,6 +113,7 @@ class Gate:
         await self._heard.drain()
         await self._knocks.drain()
         await self._registrations.drain()
+        await settled(self._server)
 
     async def _hear(self, ask: Msg) -> None:
         # Nothing is awaited before what was heard waits in a lane: the next ask is behind this one.
@@ -134,7 +136,7 @@ class Gate:
         if not waiting:
             return
         now, asked_at = self._clock(), self._real_clock()
-        answers = await self._ask_books(self._admit, [knock for _, knock in waiting], now)
+        answers = await self._ask_books(self._admit, waiting, now)
         if isinstance(answers, Refused):
             answers = [Answer(refusal=answers)] * len(waiting)
         for (caller, knock), answer in zip(waiting, answers, strict=True):
@@ -149,7 +151,7 @@ class Gate:
         if not waiting:
             return
         now, asked_at = self._clock(), self._real_clock()
-        refusals = await self._ask_books(self._check_registration, [ask for _, ask in waiting], now)
+        refusals = await self._ask_books(self._check_registration, waiting, now)
         if isinstance(refusals, Refused):
             refusals = [refusals] * len(waiting)
         for (caller, ask), refusal in zip(waiting, refusals, strict=True):
@@ -167,19 +169,19 @@ class Gate:
         return held
 
     async def _ask_books(
-        self, verb: Verb[Shown, Said_co], asks: Sequence[Shown], now: datetime
+        self, verb: Verb[Shown, Said_co], waiting: Sequence[tuple[Caller, Shown]], now: datetime
     ) -> Sequence[Said_co] | Refused:
+        given_up_at = max(caller.heard_at for caller, _ in waiting) + self._patience
         try:
-            # Who waits longer than this is not waiting any more.
-            async with asyncio.timeout(self._patience):
-                said = await _asked(verb, asks, now)
+            async with asyncio.timeout_at(given_up_at):
+                said = await _asked(verb, [shown for _, shown in waiting], now)
         except (Refused, TimeoutError) as away:
             if self._books_answer:
                 log.warning("The books do not answer (%r): the gate refuses everybody until they do.", away)
             self._books_answer = False
             return away if isinstance(away, Refused) else Refused(Reason.BOOKS_AWAY)
         except Exception:
-            log.exception("A batch of %d could not be decided; all of it is refused.", len(asks))
+            log.exception("A batch of %d could not be decided; all of it is refused.", len(waiting))
             return Refused(Reason.BUSY)
         if not self._books_answer:
             log.warning("The books answer again: the gate is open.")

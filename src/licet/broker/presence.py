@@ -20,6 +20,7 @@ from nats.aio.msg import Msg
 from licet.broker.knock import device_of
 from licet.broker.server import DEVICES
 from licet.broker.servers import Servers
+from licet.broker.wire import settled
 
 RECONCILE_SECONDS = 300.0
 RETRY_SECONDS = 1.0
@@ -80,18 +81,20 @@ class Presence:
             await system.subscribe(
                 f"$SYS.ACCOUNT.{DEVICES}.{subject}", cb=heard, pending_msgs_limit=-1, pending_bytes_limit=-1
             )
-        await system.flush()
+        await settled(system)
         self.reconcile_soon()
 
-    async def keep(self, servers: Servers) -> None:
-        """Reconcile whenever there is reason to, until cancelled."""
-        while True:
+    async def keep(self, servers: Servers, over: asyncio.Event) -> None:
+        """Reconcile whenever there is reason to, until it is ``over``; asking for it makes that noticed at once."""
+        while not over.is_set():
             try:
                 async with asyncio.timeout(self._reconcile_seconds):
                     await self._again.wait()
             except TimeoutError:
                 pass
             self._again.clear()
+            if over.is_set():
+                return
             try:
                 await self.reconcile(servers)
             except (nats.errors.Error, msgspec.DecodeError) as fault:

@@ -26,6 +26,7 @@ from nats.aio.msg import Msg
 
 from licet.broker.gate import SHARED
 from licet.broker.lanes import Lanes
+from licet.broker.wire import settled
 from licet.products import NONCE, SIGNATURE, Registration
 from licet.refusals import Reason, Refused
 
@@ -60,12 +61,13 @@ class RegistrationDesk:
         """Begin to answer."""
         self._server = server
         self._heard = await server.subscribe("register.*.*", SHARED, cb=self._hear)
-        await server.flush()
+        await settled(server)
 
     async def close(self) -> None:
         """Hear no more, and answer what was heard."""
         await self._heard.drain()
         await self._asks.drain()
+        await settled(self._server)
 
     async def _hear(self, ask: Msg) -> None:
         self._asks.put(ask)

@@ -6,15 +6,15 @@ that a stock client must see is tested with stock clients.
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import nats
 from nats.aio.client import Client
 
+from licet.broker import wire
 from licet.broker.server import server_config
 from licet.broker.tokens import issuer_of, new_seed
 from licet.run.nats_engine import Listen, Nats
@@ -53,17 +53,8 @@ def configured(listen: Listen, store: Path, **settings: float) -> str:
     )
 
 
-@asynccontextmanager
-async def connected(broker: Broker, user: str) -> AsyncIterator[Client]:
-    async def quiet(_error: Exception) -> None: ...
-
-    connection = await nats.connect(
-        broker.url, user=user, password=broker.password, allow_reconnect=False, error_cb=quiet
-    )
-    try:
-        yield connection
-    finally:
-        await connection.close()
+def connected(broker: Broker, user: str) -> AbstractAsyncContextManager[Client]:
+    return wire.connected([broker.url], user, broker.password)
 
 
 async def until(condition: Callable[[], bool], *, within: float = 10.0) -> None:
@@ -88,7 +79,14 @@ class Device:
         self._packet_id = 0
 
     async def connect(
-        self, client_id: str, user: str | None, password: str | None = None, *, clean: bool = True, will: str = ""
+        self,
+        client_id: str,
+        user: str | None,
+        password: str | None = None,
+        *,
+        clean: bool = True,
+        will: str = "",
+        within: float = 10.0,
     ) -> int:
         """Knock, and return the CONNACK's code."""
         flags = 0x02 * clean | 0x80 * (user is not None) | 0x40 * (password is not None) | 0x04 * bool(will)
@@ -99,7 +97,7 @@ class Device:
             if shown is not None:
                 body += text(shown)
         await self.send(0x10, body)
-        kind, answer = await self.packet()
+        kind, answer = await self.packet(within=within)
         assert kind == 0x20, hex(kind)
         return answer[1]
 
@@ -142,6 +140,11 @@ class Device:
                 await self.packet(within=within)
         except HungUpError:
             return
+
+    async def leave(self) -> None:
+        """Say goodbye, and return when the server has heard it."""
+        await self.send(0xE0, b"")
+        await self.hung_up(within=5)
 
     async def send(self, kind: int, body: bytes) -> None:
         await self.send_raw(bytes([kind]) + length(len(body)) + body)

@@ -155,16 +155,16 @@ async def test_what_is_waiting_is_one_batch(said: Said, broker: Broker, dial: Di
 async def test_a_knock_that_waited_too_long_is_dropped(said: Said, impatient_broker: Broker, dial: Dial) -> None:
     """Who has been refused by the server must not consume a code any more."""
     async with connected(impatient_broker, LICET) as server:
-        gate = said.gate(lanes=1, patience_seconds=1.0)
+        gate = said.gate(lanes=1, batch=1, patience_seconds=1.0)
         await gate.open(server)
         said.hold.clear()
         refused = await asyncio.gather(*(knock(dial, impatient_broker, f"dev{n}") for n in range(5)))
         assert refused == [REFUSED] * 5
-        asked = len(said.knocks)
         said.hold.set()
         await gate.close()
-        assert len(said.knocks) == asked < 5
-        assert gate.tally["too_late"] == 5 - asked
+        # The first was under way; by the time it was given up, so were those behind it.
+        assert 1 <= len(said.knocks) <= 2
+        assert gate.tally["too_late"] == 5 - len(said.knocks)
 
 
 async def test_two_gates_share_the_knocks_and_one_goes_on_alone(said: Said, broker: Broker, dial: Dial) -> None:
@@ -173,8 +173,6 @@ async def test_two_gates_share_the_knocks_and_one_goes_on_alone(said: Said, brok
         gate, other_gate = said.gate(), other.gate()
         await gate.open(server)
         await other_gate.open(other_server)
-        await server.flush()
-        await other_server.flush()
         assert await asyncio.gather(*(knock(dial, broker, f"dev{n}") for n in range(100))) == [0] * 100
         assert len(said.knocks) > 10
         assert len(other.knocks) > 10
@@ -216,7 +214,6 @@ A_GATE_OF_ITS_OWN = """
         clock = lambda: datetime.now(UTC) + timedelta(days=730)
         server = await nats.connect(url, user="licet", password=password)
         await Gate(Signer(seed), admit, admit, clock).open(server)
-        await server.flush()
         print("open", flush=True)
         await asyncio.Event().wait()
 

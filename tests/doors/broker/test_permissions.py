@@ -10,6 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from licet.broker.gate import Gate
+from licet.broker.wire import settled
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ async def overheard(server: Client) -> list[Msg]:
         heard.append(message)
 
     await server.subscribe(">", cb=hear)
-    await server.flush()
+    await settled(server)
     return heard
 
 

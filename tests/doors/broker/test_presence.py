@@ -89,9 +89,11 @@ async def test_it_is_reconciled_when_there_is_reason_to(
 ) -> None:
     await seat(dial, broker)
     presence = Presence(reconcile_seconds=0.05)
-    keeping = asyncio.create_task(presence.keep(servers))
+    over = asyncio.Event()
+    keeping = asyncio.create_task(presence.keep(servers, over))
     await until(lambda: presence.online(PK, "dev1"))
-    keeping.cancel()
+    over.set()
+    await keeping
 
 
 async def test_what_is_heard_while_the_list_is_read_is_newer(

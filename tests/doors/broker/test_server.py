@@ -37,7 +37,7 @@ async def test_what_is_said_to_a_device_while_it_is_away_waits_for_it_even_throu
         await gate.open(server)
         device = await seat(dial, broker, clean=False)
         assert await device.subscribe(f"down/{PK}/dev1/#", 1) == 1
-        await device.close()
+        await device.leave()
         await say(server.jetstream(), b"while away")
     assert broker.engine.process is not None
     os.kill(broker.engine.process.pid, signal.SIGKILL)
