@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 
+from licet.postgres import accounts as accounts_read
 from licet.refusals import Refused
 from licet.web.console import accounts, audit, codes, devices, lots, packages, people, products, sign_in, tokens
-from licet.web.console.desk import go, show
+from licet.web.console.desk import Desk, go, show
 from licet.web.console.forms import Said
 from licet.web.console.static import Static
 from licet.web.problem import Problem
@@ -32,10 +33,13 @@ async def said_no(request: Request, problem: Problem) -> Response:
     if problem.status == 401:
         back = f"?back={quote(request.url.path)}" if request.method == "GET" and request.url.path != "/" else ""
         return go(request, f"/sign-in{back}")
+    said = Said("bad", problem.title, problem.detail)
     try:
         ask = await someone(request)
-    except Refused:  # the books are away: nobody can be known
-        ask = None
-    said = Said("bad", problem.title, problem.detail)
-    by = ask.by if ask else None
-    return show(request, "house/refused.html", status=problem.status, said=said, by=by)
+        if ask is not None:
+            account_id = ask.by.account_id or request.path_params.get("account_id", "")
+            desk = Desk(ask, await accounts_read.get(ask.books, account_id))
+            return desk.page("house/refused.html", section="", status=problem.status, said=said, code=problem.status)
+    except Refused:
+        pass  # the books are away: nobody can be known, and that is what the page says
+    return show(request, "house/refused.html", status=problem.status, said=said, code=problem.status)
