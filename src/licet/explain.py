@@ -1,14 +1,17 @@
 """Explain: why a device is let in, or is not, with the facts behind it and the step that would change it."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 
 from licet.accounts import By
 from licet.activations import Lapse
+from licet.lifecycle import DeviceState
 from licet.postgres import activations, devices, lots, products
 from licet.postgres.books import Books
 from licet.products import Device, Product
 from licet.refusals import Reason, Refused
+from licet.renew import settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,16 @@ _LAPSED = {
 }
 
 
+class _ThatWasAll(Exception):
+    """Ends a transaction in which something was only tried: nothing of it stays."""
+
+
 async def explain(books: Books, product_key: str, device_key: str, *, by: By, now: datetime) -> Explanation:
-    """Say what ``admit`` would answer, and why. Reads only.
+    """Say what ``admit`` would answer, and why. Nothing is written.
+
+    1. Find the device; what needs no code is answered at once.
+    2. Try, in a transaction that is undone, what comes first when it wants one: the renewals that are due (rule D5).
+    3. See what those leave.
 
     Raises ``Refused`` (not_found) for an unknown product or device.
     """
@@ -46,11 +57,29 @@ async def explain(books: Books, product_key: str, device_key: str, *, by: By, no
     device = await devices.get(books, product_key, device_key, now=now)
     if device is None:
         raise Refused(Reason.NOT_FOUND, thing="device")
-    facts = await _facts(books, product, device)
     if device.virtual:
+        facts = await _facts(books, product, device)
         return _let_in(f"{device_key} is the product's virtual device: it needs no code.", facts)
-    if device.expires_at is not None and now < device.expires_at:
+    if device.state is DeviceState.ACTIVE:
+        facts = await _facts(books, product, device)
         return _let_in(f"{device_key} is active: connecting costs nothing.", facts, until=device.expires_at)
+    tried: list[Explanation] = []
+    with contextlib.suppress(_ThatWasAll):
+        async with books.transaction() as held:
+            await settle(held, [product.id], now=now)
+            tried.append(await _after_renewals(held, product_key, device_key, now=now))
+            raise _ThatWasAll
+    return tried[0]
+
+
+async def _after_renewals(books: Books, product_key: str, device_key: str, *, now: datetime) -> Explanation:
+    product = await products.get(books, product_key, now=now)
+    device = await devices.get(books, product_key, device_key, now=now)
+    if product is None or device is None:
+        raise Refused(Reason.NOT_FOUND, thing="device")
+    facts = await _facts(books, product, device)
+    if device.state is DeviceState.ACTIVE:
+        return _let_in(f"{device_key} is active: its next code has followed.", facts, consumes=True)
     if device.expires_at is not None and not device.renews:
         return _refused(Refused(Reason.RENEWAL_OFF, device_key=device_key), facts)
     if product.codes.available > 0:

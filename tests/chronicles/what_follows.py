@@ -78,6 +78,13 @@ async def _(on: Stage, reason: str) -> None:
     assert [span.lapse for span in await on.spans(on.device)][-1:] == [reason]
 
 
+@follows(r"at home in (\w+)")
+async def _(on: Stage, data_center: str) -> None:
+    account = await accounts.get(on.books, on.account_ids[on.account])
+    assert account is not None
+    assert account.data_center == data_center
+
+
 @follows(r"at most (\d+)")
 async def _(on: Stage, number: str) -> None:
     assert on.most == int(number)

@@ -21,10 +21,11 @@ from licet.enrol import (
     register,
     reset_device,
 )
-from licet.explain import explain
+from licet.explain import Explanation, explain
 from licet.mint import credit, define_package
 from licet.packages import Allowance
 from licet.products import Imported, Knock, Registration, RenewalPolicy
+from licet.refusals import Refused
 from licet.sweep import Swept, sweep
 from licet.units import DayCount, Term
 from licet.upgrade import upgrade
@@ -49,7 +50,7 @@ async def _(on: Stage, name: str, kind: str) -> None:
         kind=Kind(kind),
         time_zone="Europe/Berlin",
         mode=Mode.CHARGE,
-        data_center="home",
+        data_center="fra1",
         free=FREE,
         by=PLATFORM,
         now=on.now,
@@ -117,10 +118,11 @@ async def _(on: Stage, device: str, product: str, wrong: str) -> None:
 
 
 @happens(r"(.+?) connects?(?: (\d+) times at once)?( with its old secret)?")
-async def _(on: Stage, names: str, times: str, _old: str) -> None:
+async def _(on: Stage, names: str, times: str, wrong: str) -> None:
     knocking = each(names) * int(times or 1)
     on.look_at(device=knocking[0])
     had = {name: len(await on.spans(name)) for name in knocking}
+    foretold = await _foretold(on, knocking[0]) if len(knocking) == 1 and not wrong else None
     knocks = [Knock(on.product_keys[on.of_product[name]], name, on.secrets[name]) for name in knocking]
     if times:
         both = [admit(on.books, knocks[at::2], now=on.now) for at in (0, 1)]
@@ -130,6 +132,18 @@ async def _(on: Stage, names: str, times: str, _old: str) -> None:
     cost = {name: len(await on.spans(name)) > had[name] for name in knocking}
     on.answers = [(answer, cost[name]) for name, answer in zip(knocking, answers, strict=True)]
     on.refused = answers[0].refusal
+    if foretold is not None:
+        assert foretold.admitted == answers[0].admitted, f"licet had foretold: {foretold.sentence}"
+        assert str(foretold.refusal) == str(answers[0].refusal)
+        assert foretold.consumes == cost[knocking[0]], f"licet had foretold: {foretold.sentence}"
+
+
+async def _foretold(on: Stage, device: str) -> Explanation | None:
+    """What licet explains about a device must be what its next knock then meets."""
+    try:
+        return await explain(on.books, on.product_keys[on.product], device, by=PLATFORM, now=on.now)
+    except Refused:  # it was deleted: nothing is said about it
+        return None
 
 
 @happens(r"(\w+) (deletes|resets) (\w+)")

@@ -61,7 +61,8 @@ def makes_up_now(tree: ast.AST) -> Iterator[str]:
             defaults = [None] * (len(given) - len(node.args.defaults)) + list(node.args.defaults)
             pairs = [*zip(given, defaults, strict=True), *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]
             for arg, default in pairs:
-                if arg.arg in {"now", "by"} and default is not None:
+                asker = arg.arg == "by" and arg.annotation is not None and ast.unparse(arg.annotation) == "By"
+                if (arg.arg == "now" or asker) and default is not None:
                     yield f"line {node.lineno}: {node.name}({arg.arg}={ast.unparse(default)})"
 
 
@@ -131,7 +132,7 @@ def _all_of(check, paths) -> str:  # type: ignore[no-untyped-def]
 def test_files_are_short() -> None:
     kinds = (".py", ".sql", ".html", ".js")
     files = [path for top in ("src", "tests") for path in (ROOT / top).rglob("*") if path.suffix in kinds]
-    files = [path for path in files if "vendor" not in path.parts]
+    files = [path for path in files if "vendor" not in path.parts and path.name != "schema.sql"]
     lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in files}
     assert {path: lines for path, lines in lengths.items() if lines > FILE_LINES} == {}
 
@@ -188,7 +189,7 @@ PLANTED = [
     (asks_the_clock, "import time"),
     (asks_the_clock, "from random import choice"),
     (makes_up_now, "def admit(books, *, now=None): ..."),
-    (makes_up_now, "async def admit(books, by=PLATFORM, *, now): ..."),
+    (makes_up_now, "async def admit(books, by: By = PLATFORM, *, now): ..."),
     (swallows, "try:\n    go()\nexcept Exception:\n    pass"),
     (swallows, "try:\n    go()\nexcept:\n    ..."),
     (long_functions, "def long():\n" + "    step()\n" * FUNCTION_LINES),

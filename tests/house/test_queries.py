@@ -104,6 +104,24 @@ def test_each_query_is_wrapped_by_the_one_function_of_its_name() -> None:
         assert runs == {name: {name} for name in written}, noun
 
 
+def test_each_function_gives_its_query_what_it_asks_for() -> None:
+    """Nothing else would see it before the query is run."""
+    asked = {(noun, name): set(_PARAMETER.findall(statement)) for noun, name, _, statement in QUERIES}
+    wrong = [
+        f"{noun}.{name} asks for {sorted(asked[noun, name])} and is given {sorted(given)}"
+        for noun in {noun for noun, _, _, _ in QUERIES}
+        for name, given in _given(_tree(BOOKS / f"{noun}.py"))
+        if (given - {"**"} > asked[noun, name] if "**" in given else given != asked[noun, name])
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_function_that_forgets_something_would_be_found() -> None:
+    assert list(_given(ast.parse("rows = books.all(_sql.page, account_id=a, limit=9)"))) == [
+        ("page", {"account_id", "limit"})
+    ]
+
+
 def test_every_query_is_called_by_somebody() -> None:
     called = {call for path in (ROOT / "src").rglob("*.py") for call in _calls(path)}
     assert sorted({(noun, name) for noun, name, _, _ in QUERIES} - called) == []
@@ -179,6 +197,14 @@ def _tree(path: Path) -> ast.Module:
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     yield from (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _given(tree: ast.Module) -> Iterator[tuple[str, set[str]]]:
+    """(query, names of what it is given) of every call that runs one."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(args=[ast.Attribute(value=ast.Name(id="_sql"), attr=name), *_], keywords=keywords):
+                yield name, {keyword.arg or "**" for keyword in keywords}
 
 
 def _calls(path: Path) -> Iterator[tuple[str, str]]:
