@@ -23,7 +23,7 @@ async def knocks_meanwhile(trade: Trade, answers: list[Answer], *device_keys: st
     async with trade.books.transaction() as books:
         yield books
         knocking = asyncio.create_task(trade.knocks(*device_keys))
-        while not await trade.books.all(_WAITING):
+        while not await trade.books.all(_WAITING):  # noqa: ASYNC110 - another process says when
             await asyncio.sleep(0.01)
     answers += await knocking
 
