@@ -33,7 +33,7 @@ async def admit(books: Books, knocks: Sequence[Knock], *, now: datetime) -> list
 
     Raises ``Refused`` (books_away) when nobody can be answered.
     """
-    known = await devices.look_up(books, knocks)
+    known = await devices.look_up(books, knocks, now=now)
     answers = [_judge(books.keyring, knock, each, now) for knock, each in zip(knocks, known, strict=True)]
     wanting = {
         each.device_id: each.product_id
@@ -56,6 +56,9 @@ def _judge(keyring: Keyring, knock: Knock, known: Known, now: datetime) -> Answe
         return _STRANGER
     if known.virtual:
         return Answer()
+    if known.cut_off_until is not None:
+        until = known.cut_off_until
+        return Answer(refusal=Refused(No.ALLOWANCE_USED_UP, device_key=knock.device_key, until=f"{until:%F %T} UTC"))
     if known.ends_at is None:
         return None
     if now < known.ends_at:

@@ -32,6 +32,9 @@ class Kind(StrEnum):
     DEVICES_LAPSED = "devices_lapsed"
     DEVICES_NEAR_EXPIRY = "devices_near_expiry"
     CODES_WILL_RUN_OUT = "codes_will_run_out"
+    ALLOWANCE_NEARLY_USED = "allowance_nearly_used"
+    ALLOWANCE_USED_UP = "allowance_used_up"
+    DEVICES_CUT_OFF = "devices_cut_off"
 
 
 #: What each of them says, and the names of the facts that come with it.
@@ -70,10 +73,22 @@ MEANINGS: dict[Kind, tuple[str, tuple[str, ...]]] = {
         "A product's codes do not cover the renewals of so many days.",
         ("days", "needed", "available"),
     ),
+    Kind.ALLOWANCE_NEARLY_USED: (
+        "Devices have used 70 or 90 per cent of a day's allowance.",
+        ("usage", "on", "percent", "device_keys"),
+    ),
+    Kind.ALLOWANCE_USED_UP: (
+        "Devices have used a day's allowance; what comes beyond it is excess.",
+        ("usage", "on", "percent", "device_keys"),
+    ),
+    Kind.DEVICES_CUT_OFF: (
+        "Devices of an account that blocks have used a day's allowance, and are out until the day ends.",
+        ("until", "device_keys"),
+    ),
 }
 
 #: After these, sessions that are open at the broker are no longer permitted: the broker is told to hang up.
-REVOKING = frozenset({Kind.DEVICE_DELETED, Kind.DEVICE_RESET, Kind.PRODUCT_DELETED})
+REVOKING = frozenset({Kind.DEVICE_DELETED, Kind.DEVICE_RESET, Kind.PRODUCT_DELETED, Kind.DEVICES_CUT_OFF})
 
 
 @dataclass(frozen=True, slots=True)

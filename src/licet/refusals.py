@@ -73,6 +73,12 @@ class Reason(Enum):
     ALREADY_REGISTERED = _No(
         "already_registered", "This device has its secret already.", "Reset the device to issue a new one.", 409
     )
+    ALLOWANCE_USED_UP = _No(
+        "allowance_used_up",
+        "{device_key} has used up today's allowance, and its account blocks what goes beyond.",
+        "It may connect again at {until}; a larger package or another mode of the account avoids this.",
+        403,
+    )
     RENEWAL_OFF = _No(
         "renewal_off",
         "{device_key} has expired and does not renew.",

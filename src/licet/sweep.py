@@ -11,6 +11,7 @@ from licet.events import Happening, Kind
 from licet.postgres import activations, events, lots, notices, products
 from licet.postgres.books import Books
 from licet.postgres.notices import NEAR_EXPIRY, RUN_OUT
+from licet.postgres.turns import Work, take_turn
 from licet.renew import renew
 
 _NEAR_EXPIRY_DAYS = (1, 7, 30)  # before the end of a span
@@ -18,7 +19,6 @@ _RUN_OUT_DAYS = (30, 90)  # of renewals that a product's codes must cover
 _NEAR_EXPIRY_EVERY = 1  # days
 _RUN_OUT_EVERY = 7  # days
 _BITE = 20_000  # devices settled in one transaction
-_TURN = 0x11CE75  # the advisory lock of whoever looks for notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ async def sweep(books: Books, *, now: datetime) -> Swept:
 async def _give_notice(books: Books, *, now: datetime) -> int:
     """Look at each product once a day (near expiry) or once a week (codes running out). Returns how many were given."""
     async with books.transaction() as books:
-        if not await notices.take_turn(books, _TURN):
+        if not await take_turn(books, Work.NOTICES):
             return 0
         happenings = await _near_expiry(books, now=now) + await _run_out(books, now=now)
         await events.tell(books, happenings, now=now)

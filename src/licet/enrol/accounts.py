@@ -1,6 +1,7 @@
 """Accounts are opened with their free codes, and changed (rules A8, B4)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from licet.accounts import Account, By, FreeCodes, Kind, Mode
 from licet.events import Happening
@@ -31,6 +32,8 @@ async def open_account(
         account = await accounts.insert_account(
             books, name=name, kind=kind, data_center=data_center, time_zone=time_zone, mode=mode, now=now
         )
+        today = now.astimezone(ZoneInfo(time_zone)).date()
+        await accounts.set_mode(books, account.id, mode, starts_on=today, set_by=by.name, now=now)
         await _give_free_codes(books, account.id, free.for_kind(kind), _AT_OPENING, free=free, by=by, now=now)
         facts = {"name": name, "kind": kind.value, "time_zone": time_zone, "mode": mode.value}
         await events.tell(books, [Happening(EventKind.ACCOUNT_OPENED, account.id, facts=facts)], now=now)
@@ -54,6 +57,8 @@ async def change_account(
 ) -> Account:
     """Change what is given. An individual that becomes an enterprise gets the difference in free codes, once.
 
+    Another mode counts from the account's next midnight, so that a day has one (rule E4).
+
     Raises ``Refused``: not_found; stays_an_enterprise for the way back.
     """
     async with books.transaction() as books:
@@ -63,6 +68,9 @@ async def change_account(
         if before.kind is Kind.ENTERPRISE and kind is Kind.INDIVIDUAL:
             raise Refused(Reason.STAYS_AN_ENTERPRISE, account=before.name)
         await accounts.change(books, account_id, name=name, kind=kind, time_zone=time_zone, mode=mode)
+        if mode is not None and mode is not before.mode:
+            tomorrow = now.astimezone(ZoneInfo(time_zone or before.time_zone)).date() + timedelta(days=1)
+            await accounts.set_mode(books, account_id, mode, starts_on=tomorrow, set_by=by.name, now=now)
         if before.kind is Kind.INDIVIDUAL and kind is Kind.ENTERPRISE:
             more = free.enterprise - free.individual
             await _give_free_codes(books, account_id, more, _AT_UPGRADE, free=free, by=by, now=now)

@@ -1,6 +1,6 @@
 """Accounts in the books."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from licet.accounts import Account, AccountCodes, Kind, Mode
@@ -45,6 +45,16 @@ async def change(
     books: Books, account_id: str, *, name: str | None, kind: Kind | None, time_zone: str | None, mode: Mode | None
 ) -> None:
     await books.run(_sql.change, id=account_id, name=name, kind=kind, time_zone=time_zone, mode=mode)
+
+
+async def set_mode(books: Books, account_id: str, mode: Mode, *, starts_on: date, set_by: str, now: datetime) -> None:
+    await books.run(_sql.set_mode, account_id=account_id, mode=mode, starts_on=starts_on, set_by=set_by, now=now)
+
+
+async def modes_of(books: Books, account_id: str) -> list[tuple[date, Mode, datetime, str]]:
+    """(from which day on, mode, set at, set by), in that order of time."""
+    rows = await books.all(_sql.modes_of, account_id=account_id)
+    return [(row[0], Mode(row[1]), row[2], row[3]) for row in rows]
 
 
 async def codes(books: Books, account_id: str, *, now: datetime) -> AccountCodes:

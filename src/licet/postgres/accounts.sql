@@ -26,6 +26,20 @@ WHERE a.id > %(after)s
 ORDER BY a.id
 LIMIT %(limit)s;
 
+-- set_mode --
+-- The account's mode from that day of its calendar on (E4); what was set for that day before is replaced.
+INSERT INTO account_modes (account_id, starts_on, mode, set_at, set_by)
+VALUES (%(account_id)s, %(starts_on)s, %(mode)s, %(now)s, %(set_by)s)
+ON CONFLICT ON CONSTRAINT account_modes_pkey
+DO UPDATE SET mode = excluded.mode, set_at = excluded.set_at, set_by = excluded.set_by;
+
+-- modes_of --
+-- Every mode the account had or will have: from which day on.
+SELECT m.starts_on, m.mode, m.set_at, m.set_by
+FROM account_modes m
+WHERE m.account_id = %(account_id)s
+ORDER BY m.starts_on;
+
 -- change --
 -- Change what is given; None leaves it as it is.
 UPDATE accounts

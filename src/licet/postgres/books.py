@@ -51,6 +51,8 @@ class Books:
             min_size=1,
             max_size=connections,
             timeout=5,
+            # Whoever asks next tries again at once; by itself the pool would wait as long as the books were away.
+            reconnect_timeout=1,
             open=False,
             check=None,
         )

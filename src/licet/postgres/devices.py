@@ -26,6 +26,7 @@ class Known(NamedTuple):
     virtual: bool | None
     ends_at: datetime | None
     listed: bool
+    cut_off_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,12 @@ class Held:
     deleted_at: datetime | None
 
 
-async def look_up(books: Books, knocks: Sequence[Knock]) -> list[Known]:
+async def look_up(books: Books, knocks: Sequence[Knock], *, now: datetime) -> list[Known]:
     rows = await books.all(
         _sql.look_up,
         product_keys=[knock.product_key for knock in knocks],
         device_keys=[knock.device_key for knock in knocks],
+        now=now,
     )
     return [Known._make(row) for row in rows]
 

@@ -1,9 +1,10 @@
 -- look_up --
--- What the books know about each who knocks, in the order of the knocks: the device, its sealed secret and its last span;
+-- What the books know about each who knocks, in the order of the knocks: the device, its secret, its last span, a cut-off;
 -- nulls where there is no such product or device. One index look-up each: it costs the same however many devices there
 -- are.
 SELECT p.id, p.name, p.auto_renewal, d.id, d.sealed_secret, d.virtual, a.ends_at,
-       EXISTS (SELECT FROM no_renewals x WHERE x.device_id = d.id)
+       EXISTS (SELECT FROM no_renewals x WHERE x.device_id = d.id),
+       (SELECT max(c.ends_at) FROM cut_offs c WHERE c.device_id = d.id AND c.ends_at > %(now)s)
 FROM unnest(%(product_keys)b::text[], %(device_keys)b::text[]) WITH ORDINALITY AS k (product_key, device_key, n)
 LEFT JOIN products p ON p.product_key = k.product_key AND p.deleted_at IS NULL
 LEFT JOIN devices d ON d.product_id = p.id AND d.device_key = k.device_key AND d.deleted_at IS NULL

@@ -24,11 +24,6 @@ class Due(NamedTuple):
     told_until: datetime | None
 
 
-async def take_turn(books: Books, lock: int) -> bool:
-    row = await books.one(_sql.take_turn, lock=lock)
-    return row is not None and bool(row[0])
-
-
 async def due_notices(books: Books, kind: str, days: Sequence[int], *, every: int, now: datetime) -> list[Due]:
     """``every``: how many days pass before the same product is looked at again."""
     rows = await books.all(_sql.due_notices, kind=kind, days=list(days), every=every, now=now)

@@ -1,7 +1,3 @@
--- take_turn --
--- Whether this transaction is the one that looks for notices now; another may be at it on another machine.
-SELECT pg_try_advisory_xact_lock(%(lock)s);
-
 -- due_notices --
 -- Products whose notices of one kind were last looked at too long ago, and up to which instant they were told, by number
 -- of days before.

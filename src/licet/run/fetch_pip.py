@@ -17,7 +17,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
-# Where pip looks when nobody has told it anything else. It says so itself; only, it is not there to be asked.
+# Where pip looks when nobody has told it anything else: the index of this name. It says so itself; only, it is not there
+# to be asked.
 INDEX = "PyPI"
 DEFAULT_INDEX = f"https://{INDEX.lower()}.org/simple"
 

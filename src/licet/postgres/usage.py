@@ -1,0 +1,202 @@
+"""Messages that were used, in the books: claims on the broker's streams, deltas, the day's counters, cut-offs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+from psycopg import sql
+
+from licet.accounts import Mode
+from licet.allowances import WARNINGS, Drawn
+from licet.postgres.books import Books
+from licet.postgres.queries import queries
+
+_sql = queries("usage")
+
+
+class Tally(NamedTuple):
+    """What one device used in one quarter of an hour: messages up and down, and the bytes that are stored of them.
+
+    ``slot``: quarters of an hour since 1970 in UTC; no calendar's day begins inside of one.
+    """
+
+    product_key: str
+    device_key: str
+    slot: int
+    up: int
+    down: int
+    bytes: int
+
+
+class Claim(NamedTuple):
+    """Messages of a stream that one reader counts: the sequences from first to last."""
+
+    stream: str
+    first: int
+    last: int
+
+
+async def know_stream(books: Books, stream: str) -> None:
+    await books.run(_sql.know_stream, stream=stream)
+
+
+async def lock_stream(books: Books, stream: str) -> int:
+    row = await books.one(_sql.lock_stream, stream=stream)
+    assert row is not None
+    return int(row[0])
+
+
+async def set_claimed_sequence(books: Books, stream: str, claimed_sequence: int) -> None:
+    await books.run(_sql.set_claimed_sequence, stream=stream, claimed_sequence=claimed_sequence)
+
+
+async def insert_claim(books: Books, claim: Claim, *, claimed_by: str, now: datetime) -> None:
+    await books.run(
+        _sql.insert_claim,
+        stream=claim.stream,
+        first_sequence=claim.first,
+        last_sequence=claim.last,
+        claimed_by=claimed_by,
+        now=now,
+    )
+
+
+async def take_over(books: Books, stream: str, *, stale: datetime, claimed_by: str, now: datetime) -> Claim | None:
+    row = await books.one(_sql.take_over, stream=stream, stale=stale, claimed_by=claimed_by, now=now)
+    return Claim(stream, row[0], row[1]) if row else None
+
+
+async def finish_claim(books: Books, claim: Claim) -> bool:
+    return await books.run(_sql.finish_claim, stream=claim.stream, first_sequence=claim.first) == 1
+
+
+async def behind(books: Books) -> dict[str, tuple[int, int | None]]:
+    """stream → (claimed until, the first sequence that was claimed and is not counted)."""
+    return {row[0]: (row[1], row[2]) for row in await books.all(_sql.behind)}
+
+
+async def count(books: Books, tallies: Sequence[Tally]) -> list[Tally]:
+    """Returns those for which there is no such device."""
+    rows = await books.all(
+        _sql.count,
+        product_keys=[tally.product_key for tally in tallies],
+        device_keys=[tally.device_key for tally in tallies],
+        slots=[tally.slot for tally in tallies],
+        ups=[tally.up for tally in tallies],
+        downs=[tally.down for tally in tallies],
+        bytes=[tally.bytes for tally in tallies],
+    )
+    return [tallies[row[0]] for row in rows]
+
+
+async def quarantine(books: Books, kept: Sequence[tuple[str, str, dict[str, Any]]], *, now: datetime) -> None:
+    """``kept``: (source, reason, what was reported)."""
+    await books.run(
+        _sql.quarantine,
+        sources=[each[0] for each in kept],
+        reasons=[each[1] for each in kept],
+        reported=[json.dumps(each[2]) for each in kept],
+        now=now,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Use that no device could be named for, as it was reported, and why."""
+
+    id: int
+    at: datetime
+    source: str
+    reason: str
+    reported: dict[str, Any]
+
+
+async def quarantined(books: Books, *, after: int | None, limit: int) -> list[Quarantined]:
+    """``after``: the id of the last one of the page before."""
+    return [Quarantined(*row) for row in await books.all(_sql.quarantined, after=after, limit=limit)]
+
+
+async def days_to_fold(books: Books) -> list[date]:
+    return [row[0] for row in await books.all(_sql.days_to_fold)]
+
+
+async def make_partitions(books: Books, days: Sequence[date]) -> None:
+    """There is a partition of the counters for each of these days' months."""
+    for first in sorted({day.replace(day=1) for day in days}):
+        after = (first + timedelta(days=32)).replace(day=1)
+        statement = sql.SQL(
+            "CREATE TABLE IF NOT EXISTS {} PARTITION OF message_counts FOR VALUES FROM ({}) TO ({})"
+        ).format(sql.Identifier(f"message_counts_{first:%Y_%m}"), sql.Literal(first), sql.Literal(after))
+        await books.run(statement.as_bytes())
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A device went past a warning of its day's allowance. ``ends_at``: when that day ends."""
+
+    account_id: str
+    product_key: str
+    device_id: int
+    device_key: str
+    used_on: date
+    mode: Mode
+    ends_at: datetime
+    percent: int
+    used: int
+    allowance: int
+
+
+async def fold(books: Books, *, most: int) -> list[Crossing]:
+    rows = await books.all(_sql.fold, most=most, percents=list(WARNINGS))
+    return [
+        Crossing(row[0], row[1], row[2], row[3], row[4], Mode(row[5]), row[6], row[7], row[8], row[9]) for row in rows
+    ]
+
+
+async def cut_off(books: Books, cut: Sequence[Crossing]) -> set[int]:
+    """Returns the ids of those that were not cut off already."""
+    rows = await books.all(
+        _sql.cut_off,
+        device_ids=[each.device_id for each in cut],
+        days=[each.used_on for each in cut],
+        ends_at=[each.ends_at for each in cut],
+    )
+    return {row[0] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesUsed:
+    """Messages of a day or a month: of everything that was asked about, or of one product or device of it."""
+
+    on: date
+    product_key: str | None
+    device_key: str | None
+    up: int
+    down: int
+    drawn: Drawn
+
+
+async def messages_used(
+    books: Books,
+    account_id: str | None,
+    *,
+    first: date,
+    last: date,
+    product_key: str | None = None,
+    device_id: int | None = None,
+    by: Literal["day", "month"] = "day",
+    whose: Literal["total", "product", "device"] = "total",
+) -> list[MessagesUsed]:
+    rows = await books.all(
+        _sql.messages_used,
+        account_id=account_id,
+        first=first,
+        last=last,
+        product_key=product_key,
+        device_id=device_id,
+        by=by,
+        whose=whose,
+    )
+    return [MessagesUsed(row[0], row[1], row[2], row[3], row[4], Drawn(row[5], row[6])) for row in rows]

@@ -1,0 +1,186 @@
+-- know_stream --
+-- The stream is known, from its beginning.
+INSERT INTO message_streams (stream, claimed_sequence) VALUES (%(stream)s, 0)
+ON CONFLICT ON CONSTRAINT message_streams_pkey DO NOTHING;
+
+-- lock_stream --
+-- How far the stream was claimed; held until the transaction ends.
+SELECT s.claimed_sequence FROM message_streams s WHERE s.stream = %(stream)s FOR UPDATE;
+
+-- set_claimed_sequence --
+-- Everything up to here was claimed.
+UPDATE message_streams SET claimed_sequence = %(claimed_sequence)s WHERE stream = %(stream)s;
+
+-- insert_claim --
+-- These messages are for one reader to count.
+INSERT INTO message_claims (stream, first_sequence, last_sequence, claimed_by, claimed_at)
+VALUES (%(stream)s, %(first_sequence)s, %(last_sequence)s, %(claimed_by)s, %(now)s);
+
+-- take_over --
+-- One claim that its reader has had for too long, or that is this reader's own from before, now (again) this reader's.
+UPDATE message_claims
+SET claimed_by = %(claimed_by)s, claimed_at = %(now)s
+WHERE (stream, first_sequence) = (
+    SELECT c.stream, c.first_sequence
+    FROM message_claims c
+    WHERE c.stream = %(stream)s AND (c.claimed_at < %(stale)s OR c.claimed_by = %(claimed_by)s)
+    ORDER BY c.first_sequence
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED)
+RETURNING first_sequence, last_sequence;
+
+-- finish_claim --
+-- The claim's messages are counted, in this transaction: one row, or somebody was first.
+DELETE FROM message_claims WHERE stream = %(stream)s AND first_sequence = %(first_sequence)s;
+
+-- behind --
+-- Of each stream: how far it was claimed, and the first message that was claimed and is not counted.
+SELECT s.stream, s.claimed_sequence, (SELECT min(c.first_sequence) FROM message_claims c WHERE c.stream = s.stream)
+FROM message_streams s
+ORDER BY s.stream;
+
+-- count --
+-- Tallies become deltas of devices and days, and stored bytes of products and days; a slot is a quarter of an hour (UTC),
+-- and lies in one day of any calendar. Returned: the places of those for which there is no such device. What a device
+-- said before it was deleted is counted too.
+WITH told AS (
+    SELECT t.place, t.product_key, t.device_key, to_timestamp(t.slot * 900.0) AS at, t.up, t.down, t.bytes
+    FROM unnest(%(product_keys)b::text[], %(device_keys)b::text[], %(slots)b::bigint[], %(ups)b::integer[],
+                %(downs)b::integer[], %(bytes)b::bigint[]) WITH ORDINALITY
+             AS t (product_key, device_key, slot, up, down, bytes, place)
+), known AS (
+    SELECT t.place, p.id AS product_id, d.id AS device_id, (t.at AT TIME ZONE a.time_zone)::date AS used_on,
+           t.up, t.down, t.bytes
+    FROM told t
+    JOIN products p ON p.product_key = t.product_key
+    JOIN accounts a ON a.id = p.account_id
+    JOIN devices d ON d.product_id = p.id AND d.device_key = t.device_key
+), counted AS (
+    INSERT INTO message_deltas (used_on, device_id, up, down)
+    SELECT k.used_on, k.device_id, sum(k.up), sum(k.down)
+    FROM known k
+    GROUP BY k.used_on, k.device_id
+    HAVING sum(k.up) + sum(k.down) > 0
+), stored AS (
+    INSERT INTO stored_bytes (stored_on, product_id, bytes)
+    SELECT k.used_on, k.product_id, sum(k.bytes)
+    FROM known k
+    GROUP BY k.product_id, k.used_on
+    ORDER BY k.product_id, k.used_on
+    ON CONFLICT ON CONSTRAINT stored_bytes_pkey DO UPDATE SET bytes = stored_bytes.bytes + excluded.bytes
+)
+SELECT t.place - 1 FROM told t LEFT JOIN known k ON k.place = t.place WHERE k.place IS NULL ORDER BY t.place;
+
+-- quarantine --
+-- Use that no device of ours can be named for.
+INSERT INTO quarantine (at, source, reason, reported)
+SELECT %(now)s, t.source, t.reason, t.reported::jsonb
+FROM unnest(%(sources)b::text[], %(reasons)b::text[], %(reported)b::text[]) AS t (source, reason, reported);
+
+-- quarantined --
+-- What is in quarantine, the latest first.
+SELECT q.id, q.at, q.source, q.reason, q.reported
+FROM quarantine q
+WHERE %(after)s::bigint IS NULL OR q.id < %(after)s
+ORDER BY q.id DESC
+LIMIT %(limit)s;
+
+-- days_to_fold --
+-- The days that deltas wait for.
+SELECT DISTINCT d.used_on FROM message_deltas d ORDER BY d.used_on;
+
+-- fold --
+-- Deltas become the day's counters, each once: so many of them at a time. Only one transaction folds at a time. Returned: devices whose use went past 70, 90 or 100 per cent of that day's allowance by this, with
+-- the account's mode on that day, the day's end, and how many per cent. A virtual device has no allowance to exceed.
+WITH taken AS (
+    DELETE FROM message_deltas
+    WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM message_deltas d LIMIT %(most)s))
+    RETURNING used_on, device_id, up, down
+), tallied AS (
+    SELECT t.used_on, t.device_id, sum(t.up)::integer AS up, sum(t.down)::integer AS down
+    FROM taken t
+    GROUP BY t.used_on, t.device_id
+), folded AS (
+    INSERT INTO message_counts AS c (used_on, device_id, up, down)
+    SELECT t.used_on, t.device_id, t.up, t.down
+    FROM tallied t
+    ORDER BY t.used_on, t.device_id
+    ON CONFLICT (used_on, device_id) DO UPDATE SET up = c.up + excluded.up, down = c.down + excluded.down
+    RETURNING used_on, device_id, up + down AS used
+)
+SELECT p.account_id, p.product_key, d.id, d.device_key, f.used_on, m.mode,
+       ((f.used_on + 1)::timestamp AT TIME ZONE a.time_zone), w.percent, f.used, k.messages_per_day
+FROM folded f
+JOIN tallied t ON t.used_on = f.used_on AND t.device_id = f.device_id
+JOIN devices d ON d.id = f.device_id
+JOIN products p ON p.id = d.product_id
+JOIN accounts a ON a.id = p.account_id
+CROSS JOIN LATERAL (
+    SELECT g.messages_per_day
+    FROM product_packages h
+    JOIN packages g ON g.id = h.package_id
+    WHERE h.product_id = p.id
+    ORDER BY h.counts_from <= (f.used_on::timestamp AT TIME ZONE a.time_zone) DESC,
+             CASE WHEN h.counts_from <= (f.used_on::timestamp AT TIME ZONE a.time_zone) THEN -h.ordinal ELSE h.ordinal END
+    LIMIT 1
+) k
+CROSS JOIN LATERAL (
+    SELECT coalesce((SELECT x.mode FROM account_modes x
+                     WHERE x.account_id = a.id AND x.starts_on <= f.used_on
+                     ORDER BY x.starts_on DESC LIMIT 1), 'charge') AS mode
+) m
+JOIN unnest(%(percents)s::integer[]) AS w (percent)
+  ON (f.used - t.up - t.down)::bigint * 100 < w.percent::bigint * k.messages_per_day
+ AND f.used::bigint * 100 >= w.percent::bigint * k.messages_per_day
+WHERE NOT d.virtual
+ORDER BY p.id, w.percent, d.device_key;
+
+-- cut_off --
+-- Devices are cut off until the day ends; those that are already are passed over.
+INSERT INTO cut_offs (device_id, cut_on, ends_at)
+SELECT t.device_id, t.cut_on, t.ends_at
+FROM unnest(%(device_ids)b::bigint[], %(days)s::date[], %(ends_at)s::timestamptz[]) AS t (device_id, cut_on, ends_at)
+ORDER BY t.device_id
+ON CONFLICT ON CONSTRAINT cut_offs_pkey DO NOTHING
+RETURNING device_id;
+
+-- messages_used --
+-- Messages used, covered and in excess (E2, E4), in [first, last], by day or month; of an account, a product or one
+-- device; with what is not folded yet. By 'total', 'product' or 'device': whose they are comes back as well.
+WITH used AS (
+    SELECT u.used_on, u.device_id, sum(u.up)::bigint AS up, sum(u.down)::bigint AS down
+    FROM (SELECT c.used_on, c.device_id, c.up, c.down FROM message_counts c
+          WHERE c.used_on BETWEEN %(first)s AND %(last)s
+            AND (%(device_id)s::bigint IS NULL OR c.device_id = %(device_id)s)
+          UNION ALL
+          SELECT d.used_on, d.device_id, d.up, d.down FROM message_deltas d
+          WHERE d.used_on BETWEEN %(first)s AND %(last)s
+            AND (%(device_id)s::bigint IS NULL OR d.device_id = %(device_id)s)) u
+    GROUP BY u.used_on, u.device_id
+), drawn AS (
+    SELECT u.used_on, p.product_key, d.device_key, u.up, u.down,
+           CASE WHEN d.virtual THEN u.up + u.down ELSE least(u.up + u.down, k.messages_per_day) END AS covered
+    FROM used u
+    JOIN devices d ON d.id = u.device_id
+    JOIN products p ON p.id = d.product_id
+    JOIN accounts a ON a.id = p.account_id
+    LEFT JOIN LATERAL (
+        SELECT g.messages_per_day
+        FROM product_packages h
+        JOIN packages g ON g.id = h.package_id
+        WHERE h.product_id = p.id
+        ORDER BY h.counts_from <= (u.used_on::timestamp AT TIME ZONE a.time_zone) DESC,
+                 CASE WHEN h.counts_from <= (u.used_on::timestamp AT TIME ZONE a.time_zone)
+                      THEN -h.ordinal ELSE h.ordinal END
+        LIMIT 1
+    ) k ON true
+    WHERE (%(account_id)s::text IS NULL OR p.account_id = %(account_id)s)
+      AND (%(product_key)s::text IS NULL OR p.product_key = %(product_key)s)
+)
+SELECT date_trunc(%(by)s, w.used_on::timestamp)::date AS on_date,
+       CASE WHEN %(whose)s <> 'total' THEN w.product_key END AS product_key,
+       CASE WHEN %(whose)s = 'device' THEN w.device_key END AS device_key,
+       sum(w.up)::bigint, sum(w.down)::bigint, sum(w.covered)::bigint, sum(w.up + w.down - w.covered)::bigint
+FROM drawn w
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3;
