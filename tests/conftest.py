@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -24,6 +25,12 @@ from licet.run.child import NotReadyError
 from licet.run.nats_engine import Listen, Nats
 from licet.run.ports import free_port
 from licet.run.postgres_engine import Postgres
+
+# A checkout may be read only, and a machine busy: no file of examples beside the source, and no test fails for its pace.
+hypothesis.settings.register_profile(
+    "licet", database=None, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("licet")
 
 TEMPLATE = "licet_migrated"
 NatsConfig = Callable[[Listen, Path], str]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from licet.units import DayCount, Term
@@ -27,7 +27,6 @@ def connection(postgres_url: str) -> Iterator[psycopg.Connection[tuple[datetime]
         yield connection
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(_terms, _starts | _leap_days), min_size=20, max_size=100))
 def test_a_term_ends_alike_in_python_and_in_sql(
     connection: psycopg.Connection[tuple[datetime]], cases: list[tuple[Term, datetime]]
