@@ -59,7 +59,7 @@ def _in_utc(instant: datetime) -> datetime:
 
 @cache
 def _time_zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
+    return frozenset(zoneinfo.available_timezones()) - {"localtime", "Factory"}  # these name no place
 
 
 def _time_zone(text: str) -> str:

@@ -49,10 +49,15 @@ async def _fingerprint(ask: Ask) -> bytes:
     """What was asked: JSON that says the same is the same, however it is spaced."""
     request = ask.request
     asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    body = await request.body()
-    if body:
-        body = json.dumps(json.loads(body), sort_keys=True).encode()
-    return hashlib.sha256(asked + body).digest()
+    return hashlib.sha256(asked + _spelled(await request.body())).digest()
+
+
+def _spelled(body: bytes) -> bytes:
+    """JSON in one spelling. A path that takes no body was not read by anybody, and may have been sent anything."""
+    try:
+        return json.dumps(json.loads(body), sort_keys=True).encode()
+    except (ValueError, RecursionError):
+        return body
 
 
 def _answer(status: int, said: str, headers: dict[str, str] | None = None) -> Response:

@@ -1,20 +1,17 @@
 """What is not there, what goes wrong, and what every answer says besides."""
 
 import logging
-from typing import TYPE_CHECKING
 
 import httpx
 import psycopg
 import pytest
+from doors.api.stage import Stage
 
 from licet.keyring import Keyring
 from licet.postgres.books import Books
 
-if TYPE_CHECKING:
-    from tests.doors.api.conftest import Stage
 
-
-async def test_what_is_not_there(stage: "Stage") -> None:
+async def test_what_is_not_there(stage: Stage) -> None:
     for path in ("/v1/nothing", "/v1", "/v1/products/", "/v2/products", "/v1/products/../../etc/passwd"):
         stage.refused(await stage.alice.get(path), 404, "no_such_path")
     answer = await stage.alice.put("/v1/products", json={})
@@ -24,7 +21,7 @@ async def test_what_is_not_there(stage: "Stage") -> None:
 
 
 async def test_a_fault_is_logged_and_not_shown(
-    stage: "Stage", database_url: str, caplog: pytest.LogCaptureFixture
+    stage: Stage, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with await psycopg.AsyncConnection.connect(database_url) as other:
         await other.execute("ALTER TABLE packages RENAME storage_days TO inner_life")
@@ -40,7 +37,7 @@ async def test_a_fault_is_logged_and_not_shown(
     assert "storage_days" in str(logged[0].exc_info[1])
 
 
-async def test_books_that_cannot_be_reached_are_a_refusal_that_passes(stage: "Stage") -> None:
+async def test_books_that_cannot_be_reached_are_a_refusal_that_passes(stage: Stage) -> None:
     async with Books.open("postgresql://licet@127.0.0.1:1/none?connect_timeout=1", Keyring({1: bytes(32)}, 1)) as away:
         away._pool.timeout = 0.2
         stage.app.state.door.books = away
@@ -54,13 +51,13 @@ async def test_books_that_cannot_be_reached_are_a_refusal_that_passes(stage: "St
 
 
 @pytest.mark.parametrize("said", ["", "a b", "x" * 101, "né"])
-async def test_a_request_id_that_cannot_be_one_is_replaced(stage: "Stage", said: str) -> None:
+async def test_a_request_id_that_cannot_be_one_is_replaced(stage: Stage, said: str) -> None:
     answer = await stage.alice.get("/v1/products", headers={"X-Request-Id": said.encode("latin-1")})
     assert answer.headers["x-request-id"] != said
     assert len(answer.headers["x-request-id"]) == 24
 
 
-async def test_every_answer_tells_the_browser_what_it_may_do(stage: "Stage") -> None:
+async def test_every_answer_tells_the_browser_what_it_may_do(stage: Stage) -> None:
     for answer in [
         await stage.alice.get("/v1/products"),
         await stage.nobody.get("/v1/products"),
@@ -85,7 +82,7 @@ def _check_headers(answer: httpx.Response) -> None:
     assert "camera=()" in answer.headers["permissions-policy"]
 
 
-async def test_secrets_are_never_in_the_log(stage: "Stage", caplog: pytest.LogCaptureFixture) -> None:
+async def test_secrets_are_never_in_the_log(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     product = await stage.product()
     pk = product["product_key"]

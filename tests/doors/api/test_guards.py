@@ -1,15 +1,13 @@
 """Who may do what: every role on every path there is. Mallory of Globex finds nothing of Acme's."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from doors.api.stage import Stage
 
 from licet.accounts import SCOPES, Role, Scope
 from licet.web.app import bare_app
 from licet.web.openapi import scopes_of
-
-if TYPE_CHECKING:
-    from tests.doors.api.conftest import Stage
 
 CAST = {
     "operator": Role.OPERATOR,
@@ -28,7 +26,7 @@ HER_OWN = {("/v1/packages", "get"), ("/v1/accounts", "get")}
 
 
 @pytest.fixture
-async def things(stage: "Stage") -> dict[str, str]:
+async def things(stage: Stage) -> dict[str, str]:
     """Something of Acme's for every name that a path can hold, and a body for every path that takes one."""
     pk, package = await stage.sold()
     await stage.device(pk, "thermo1")
@@ -64,13 +62,13 @@ def _bodies(things: dict[str, str]) -> dict[tuple[str, str], Any]:
     }
 
 
-async def test_every_path_needs_a_scope_but_for_the_open_ones(stage: "Stage") -> None:
+async def test_every_path_needs_a_scope_but_for_the_open_ones(stage: Stage) -> None:
     paths = list(scopes_of(bare_app()))
     assert len(paths) > 40
     assert {path for path, _, scope in paths if scope is None} == OPEN
 
 
-async def test_nobody_comes_in_without_a_token(stage: "Stage", things: dict[str, str]) -> None:
+async def test_nobody_comes_in_without_a_token(stage: Stage, things: dict[str, str]) -> None:
     bodies = _bodies(things)
     for path, method, scope in scopes_of(bare_app()):
         if scope is not None:
@@ -83,7 +81,7 @@ async def test_nobody_comes_in_without_a_token(stage: "Stage", things: dict[str,
                     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_no_role_does_what_its_scopes_do_not_hold(stage: "Stage", things: dict[str, str]) -> None:
+async def test_no_role_does_what_its_scopes_do_not_hold(stage: Stage, things: dict[str, str]) -> None:
     bodies = _bodies(things)
     asked = 0
     for path, method, scope in scopes_of(bare_app()):
@@ -99,7 +97,7 @@ async def test_no_role_does_what_its_scopes_do_not_hold(stage: "Stage", things: 
     assert stage.made(await stage.bob.get(f"/v1/products/{things['pk']}"))["name"] == "Thermostat"
 
 
-async def test_what_is_acmes_does_not_exist_for_mallory(stage: "Stage", things: dict[str, str]) -> None:
+async def test_what_is_acmes_does_not_exist_for_mallory(stage: Stage, things: dict[str, str]) -> None:
     bodies = _bodies(things)
     before = stage.made(await stage.operator.get("/v1/audit", params={"limit": 200}))
     for path, method, scope in scopes_of(bare_app()):
@@ -113,7 +111,7 @@ async def test_what_is_acmes_does_not_exist_for_mallory(stage: "Stage", things: 
     assert stage.made(await stage.operator.get("/v1/audit", params={"limit": 200})) == before
 
 
-async def test_what_mallory_lists_is_her_own(stage: "Stage", things: dict[str, str]) -> None:
+async def test_what_mallory_lists_is_her_own(stage: Stage, things: dict[str, str]) -> None:
     for path, method, scope in scopes_of(bare_app()):
         if method == "get" and scope in {Scope.READ, Scope.PEOPLE} and "{" not in path:
             text = (await stage.mallory.get(path)).text
@@ -123,7 +121,7 @@ async def test_what_mallory_lists_is_her_own(stage: "Stage", things: dict[str, s
     stage.refused(await stage.mallory.get("/v1/assignments", params=dry), 404, "not_found")
 
 
-async def test_what_belongs_to_another_is_told_as_what_never_was(stage: "Stage", things: dict[str, str]) -> None:
+async def test_what_belongs_to_another_is_told_as_what_never_was(stage: Stage, things: dict[str, str]) -> None:
     for path in ("/v1/products/{pk}", "/v1/devices/{pk}/{dk}", "/v1/accounts/{account_id}"):
         of_another = await stage.mallory.get(path.format(**things))
         never_was = await stage.mallory.get(path.format(pk="Z" * 11, dk="none", account_id="acc_" + "0" * 20))
@@ -133,7 +131,7 @@ async def test_what_belongs_to_another_is_told_as_what_never_was(stage: "Stage",
         assert no_name.status_code == 404
 
 
-async def test_nobody_gives_more_than_they_have(stage: "Stage", things: dict[str, str]) -> None:
+async def test_nobody_gives_more_than_they_have(stage: Stage, things: dict[str, str]) -> None:
     people_only = {"name": "people", "role": "owner", "scopes": ["people"]}
     token = stage.made(await stage.alice.post("/v1/tokens", json=people_only), 201)["token"]
     async with stage.a_client(authorization=f"Bearer {token}") as clerk:
@@ -153,7 +151,7 @@ async def test_nobody_gives_more_than_they_have(stage: "Stage", things: dict[str
     stage.refused(await stage.alice.patch(of_the_operator, json={"role": "viewer"}), 404, "not_found")
 
 
-async def test_a_token_ends_when_it_is_revoked_or_expires(stage: "Stage") -> None:
+async def test_a_token_ends_when_it_is_revoked_or_expires(stage: Stage) -> None:
     asked = {"name": "CI", "role": "viewer", "expires_at": "2026-01-10T13:00:00Z"}
     issued = stage.made(await stage.alice.post("/v1/tokens", json=asked), 201)
     other = stage.made(await stage.alice.post("/v1/tokens", json=asked), 201)

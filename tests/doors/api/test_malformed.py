@@ -1,10 +1,9 @@
 """Bodies that are wrong in every field: 422, all fields at once, and nothing is written."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tests.doors.api.conftest import Stage
+from doors.api.stage import Stage
 
 JSON = {"content-type": "application/json"}
 PK = "a" * 11
@@ -122,7 +121,7 @@ WRONG: list[tuple[str, str, dict[str, Any], set[str]]] = [
 ]
 
 
-async def test_all_that_is_wrong_is_named_at_once(stage: "Stage") -> None:
+async def test_all_that_is_wrong_is_named_at_once(stage: Stage) -> None:
     product = await stage.product()
     before = await _everything(stage)
     for method, path, body, fields in WRONG:
@@ -136,7 +135,7 @@ async def test_all_that_is_wrong_is_named_at_once(stage: "Stage") -> None:
     assert await _everything(stage) == before
 
 
-async def test_a_person_is_an_operator_or_of_an_account(stage: "Stage") -> None:
+async def test_a_person_is_an_operator_or_of_an_account(stage: Stage) -> None:
     both = {"account_id": stage.acme, "email": "x@licet.test", "name": "X", "role": "operator"}
     stage.refused(await stage.operator.post("/v1/people", json=both), 422, "malformed")
     stage.refused(
@@ -144,7 +143,7 @@ async def test_a_person_is_an_operator_or_of_an_account(stage: "Stage") -> None:
     )
 
 
-async def test_what_is_no_json_object_is_malformed(stage: "Stage") -> None:
+async def test_what_is_no_json_object_is_malformed(stage: Stage) -> None:
     bodies = [b"", b"{", b"[]", b"null", b"7", b"\xff", b'{"a":' * 5000, b"9" * 5000, b'"\\ud800"', b'{"name": NaN}']
     for path in ("/v1/accounts", "/v1/register"):
         for body in bodies:
@@ -167,13 +166,13 @@ QUERIES = [
 ]
 
 
-async def test_a_query_is_read_as_strictly(stage: "Stage") -> None:
+async def test_a_query_is_read_as_strictly(stage: Stage) -> None:
     for path, query, fields in QUERIES:
         problem = stage.refused(await stage.alice.get(f"{path}?{query}"), 422, "malformed")
         assert {(each["where"], each["field"]) for each in problem["errors"]} == {("query", field) for field in fields}
 
 
-async def test_a_body_that_is_wrong_everywhere_is_told_in_part(stage: "Stage") -> None:
+async def test_a_body_that_is_wrong_everywhere_is_told_in_part(stage: Stage) -> None:
     product = await stage.product()
     lines = [{"device_key": "!"}] * 5000
     answer = await stage.alice.post(f"/v1/products/{product['product_key']}/devices", json={"devices": lines})
@@ -183,7 +182,7 @@ async def test_a_body_that_is_wrong_everywhere_is_told_in_part(stage: "Stage") -
     assert len(problem["errors"]) == 100
 
 
-async def test_a_body_has_a_size(stage: "Stage") -> None:
+async def test_a_body_has_a_size(stage: Stage) -> None:
     product = await stage.product()
     at = f"/v1/products/{product['product_key']}/devices"
     spaces = b" " * (1 << 20)
@@ -203,8 +202,16 @@ async def test_a_body_has_a_size(stage: "Stage") -> None:
     stage.refused(await stage.alice.post(at, content=spaces * 8 + b"{}"), 413, "body_too_large")
 
 
-async def _everything(stage: "Stage") -> list[Any]:
+async def _everything(stage: Stage) -> list[Any]:
     """What a write would leave behind."""
     log = stage.made(await stage.operator.get("/v1/audit", params={"limit": 200}))
     told = stage.made(await stage.operator.get("/v1/events", params={"limit": 200}))
     return [log, told]
+
+
+async def test_a_file_that_people_import_may_be_as_large(stage: Stage) -> None:
+    pk, _ = await stage.sold()
+    at, headers = f"/accounts/{stage.acme}/products/{pk}/import", {"Origin": "http://licet.test"}
+    asked = await stage.nobody.post(at, content=b" " * (2 << 20), headers=headers)
+    stage.refused(asked, 401, "not_signed_in")
+    stage.refused(await stage.nobody.post(at, content=b" " * (9 << 20), headers=headers), 413, "body_too_large")

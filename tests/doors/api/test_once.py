@@ -1,18 +1,16 @@
 """Idempotency-Key: a request is done once, however often it is sent, and its answer is kept with its effect."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
-
-if TYPE_CHECKING:
-    from tests.doors.api.conftest import Stage
+from doors.api.stage import Stage
 
 KEY = {"Idempotency-Key": "order-7"}
 JSON = {"content-type": "application/json"}
 
 
-async def test_the_same_key_is_the_same_answer_and_nothing_is_done_twice(stage: "Stage") -> None:
+async def test_the_same_key_is_the_same_answer_and_nothing_is_done_twice(stage: Stage) -> None:
     first = await stage.alice.post("/v1/products", json={"name": "Thermostat"}, headers=KEY)
     again = await stage.alice.post("/v1/products", content=b' {"name":\n"Thermostat"}', headers=KEY | JSON)
     assert (first.status_code, again.status_code) == (201, 201)
@@ -24,7 +22,7 @@ async def test_the_same_key_is_the_same_answer_and_nothing_is_done_twice(stage: 
     assert (await stage.alice.post("/v1/products", json={"name": "Thermostat"}, headers=KEY)).content == first.content
 
 
-async def test_another_request_under_the_same_key_is_refused(stage: "Stage") -> None:
+async def test_another_request_under_the_same_key_is_refused(stage: Stage) -> None:
     stage.made(await stage.alice.post("/v1/products", json={"name": "Thermostat"}, headers=KEY), 201)
     other = await stage.alice.post("/v1/products", json={"name": "Lamp"}, headers=KEY)
     stage.refused(other, 409, "idempotency_key_reused")
@@ -32,14 +30,14 @@ async def test_another_request_under_the_same_key_is_refused(stage: "Stage") -> 
     stage.refused(elsewhere, 409, "idempotency_key_reused")
 
 
-async def test_a_key_belongs_to_an_account(stage: "Stage") -> None:
+async def test_a_key_belongs_to_an_account(stage: Stage) -> None:
     acmes = stage.made(await stage.alice.post("/v1/products", json={"name": "Thermostat"}, headers=KEY), 201)
     hers = stage.made(await stage.mallory.post("/v1/products", json={"name": "Thermostat"}, headers=KEY), 201)
     assert acmes["product_key"] != hers["product_key"]
     assert hers["account_id"] == stage.globex
 
 
-async def test_ten_at_once_are_one(stage: "Stage") -> None:
+async def test_ten_at_once_are_one(stage: Stage) -> None:
     package = await stage.package()
     lot = {"account_id": stage.acme, "package_id": package["id"], "quantity": 5, "order_reference": "order 7"}
     answers = await asyncio.gather(*[stage.operator.post("/v1/lots", json=lot, headers=KEY) for _ in range(10)])
@@ -53,7 +51,7 @@ async def test_ten_at_once_are_one(stage: "Stage") -> None:
     assert len(stage.made(await stage.alice.get("/v1/products"))["data"]) == 1
 
 
-async def test_a_refusal_keeps_nothing(stage: "Stage") -> None:
+async def test_a_refusal_keeps_nothing(stage: Stage) -> None:
     product, package = await stage.product(), await stage.package()
     asked = {"product_key": product["product_key"], "package_id": package["id"], "quantity": 3}
     stage.refused(await stage.alice.post("/v1/assignments", json=asked, headers=KEY), 409, "too_few_unassigned")
@@ -64,7 +62,7 @@ async def test_a_refusal_keeps_nothing(stage: "Stage") -> None:
     assert len(stage.made(await stage.alice.get("/v1/assignments"))["data"]) == 1
 
 
-async def test_what_fails_before_its_end_was_not_done(stage: "Stage", database_url: str) -> None:
+async def test_what_fails_before_its_end_was_not_done(stage: Stage, database_url: str) -> None:
     """The effect is written, the answer cannot be: then neither is in the books, and the request may be sent again."""
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as other:
         await other.execute("ALTER TABLE asks ADD CONSTRAINT no_answers CHECK (status IS NULL)")
@@ -77,7 +75,7 @@ async def test_what_fails_before_its_end_was_not_done(stage: "Stage", database_u
     assert len(stage.made(await stage.alice.get("/v1/products"))["data"]) == 1
 
 
-async def test_who_waits_for_one_that_dies_does_it(stage: "Stage", database_url: str) -> None:
+async def test_who_waits_for_one_that_dies_does_it(stage: Stage, database_url: str) -> None:
     """Somebody else has claimed the key and is at work; their connection ends before they are done."""
     other = await psycopg.AsyncConnection.connect(database_url)
     await other.execute(
@@ -92,7 +90,7 @@ async def test_who_waits_for_one_that_dies_does_it(stage: "Stage", database_url:
     stage.made(await waiting, 201)
 
 
-async def test_every_post_that_asks_who_it_is_takes_a_key(stage: "Stage") -> None:
+async def test_every_post_that_asks_who_it_is_takes_a_key(stage: Stage) -> None:
     pk, package = await stage.sold()
     await stage.device(pk)
     larger = await stage.package("larger", messages_per_day=3000)
@@ -121,7 +119,7 @@ async def test_every_post_that_asks_who_it_is_takes_a_key(stage: "Stage") -> Non
         assert (again.status_code, again.content) == (first.status_code, first.content), path
 
 
-async def test_the_answer_is_sealed_in_the_books(stage: "Stage", database_url: str) -> None:
+async def test_the_answer_is_sealed_in_the_books(stage: Stage, database_url: str) -> None:
     created = stage.made(await stage.alice.post("/v1/products", json={"name": "Thermostat"}, headers=KEY), 201)
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         row = await (await connection.execute("SELECT sealed_answer, status FROM asks")).fetchone()
@@ -130,7 +128,16 @@ async def test_the_answer_is_sealed_in_the_books(stage: "Stage", database_url: s
     assert created["product_secret"].encode() not in row[0]
 
 
-async def test_a_key_is_printable(stage: "Stage") -> None:
+async def test_a_body_that_nobody_reads_may_be_anything(stage: Stage) -> None:
+    pk, _ = await stage.sold()
+    for number, body in enumerate((b"", b"{", b"[" * 100_000, b"\xff", b"9" * 5000)):
+        headers = {"Idempotency-Key": f"secret-{number}"}
+        first = stage.made(await stage.alice.post(f"/v1/products/{pk}/secret", content=body, headers=headers), 201)
+        again = stage.made(await stage.alice.post(f"/v1/products/{pk}/secret", content=body, headers=headers), 201)
+        assert first == again
+
+
+async def test_a_key_is_printable(stage: Stage) -> None:
     for key in ("", "a b", "x" * 256):
         answer = await stage.alice.post("/v1/products", json={"name": "X"}, headers={"Idempotency-Key": key})
         problem = stage.refused(answer, 422, "malformed")

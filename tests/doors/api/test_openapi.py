@@ -2,13 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from doors.api.stage import Stage
 
 from licet.web.app import bare_app
 from licet.web.openapi import as_text, described
-
-if TYPE_CHECKING:
-    from tests.doors.api.conftest import Stage
 
 CHECKED_IN = Path(__file__).parents[3] / "openapi.json"
 
@@ -30,5 +28,5 @@ def test_every_name_in_it_is_there() -> None:
         assert name in document["components"]["schemas"]
 
 
-async def test_it_is_served(stage: "Stage") -> None:
+async def test_it_is_served(stage: Stage) -> None:
     assert (await stage.nobody.get("/openapi.json")).text == CHECKED_IN.read_text("utf-8")

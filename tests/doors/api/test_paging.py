@@ -1,12 +1,11 @@
 """Pages: keyset, opaque, and of one list alone."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tests.doors.api.conftest import Stage
+from doors.api.stage import Stage
 
 
-async def _all(stage: "Stage", path: str, **params: Any) -> list[dict[str, Any]]:
+async def _all(stage: Stage, path: str, **params: Any) -> list[dict[str, Any]]:
     """Every page of a list, two at a time."""
     found: list[dict[str, Any]] = []
     cursor: str | None = None
@@ -20,7 +19,7 @@ async def _all(stage: "Stage", path: str, **params: Any) -> list[dict[str, Any]]
             return found
 
 
-async def test_the_pages_of_every_list_are_the_list(stage: "Stage") -> None:
+async def test_the_pages_of_every_list_are_the_list(stage: Stage) -> None:
     pk, package = await stage.sold(codes=20)
     other = (await stage.product("Lamp"))["product_key"]
     secrets = {}
@@ -58,7 +57,7 @@ async def test_the_pages_of_every_list_are_the_list(stage: "Stage") -> None:
         assert await _all(stage, path, **filters) == whole["data"], path
 
 
-async def test_a_cursor_cannot_be_made_up(stage: "Stage") -> None:
+async def test_a_cursor_cannot_be_made_up(stage: Stage) -> None:
     for n in range(3):
         await stage.product(f"product {n}")
     cursor = stage.made(await stage.alice.get("/v1/products", params={"limit": 1}))["next_cursor"]

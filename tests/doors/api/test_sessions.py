@@ -1,10 +1,11 @@
 """People at the door: links, passwords, cookies, other sites, and those who guess."""
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import httpx
 import pytest
+from doors.api.stage import Stage
 from fastapi import FastAPI, Request, Response
 
 from licet import invite
@@ -18,15 +19,12 @@ from licet.web.session import (
     signed_in,
 )
 
-if TYPE_CHECKING:
-    from tests.doors.api.conftest import Stage
-
 ORIGIN = {"Origin": "http://licet.test"}
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-async def browser(stage: "Stage") -> AsyncIterator[httpx.AsyncClient]:
+async def browser(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
     _open_the_ways_in(stage.app)
     async with stage.a_client(**ORIGIN) as browser:
         yield browser
@@ -52,12 +50,12 @@ def _open_the_ways_in(app: FastAPI) -> None:
         await sign_out(request, response)
 
 
-async def _link(stage: "Stage", name: str) -> str:
+async def _link(stage: Stage, name: str) -> str:
     link, _ = await invite.sign_in_link(stage.books, stage.people[name], hours=24, by=PLATFORM, now=stage.clock.now)
     return link
 
 
-async def test_a_link_signs_in_once(stage: "Stage", browser: httpx.AsyncClient) -> None:
+async def test_a_link_signs_in_once(stage: Stage, browser: httpx.AsyncClient) -> None:
     link = await _link(stage, "alice")
     answer = await browser.post(f"/try/link/{link}")
     assert answer.json() == "Alice"
@@ -73,14 +71,14 @@ async def test_a_link_signs_in_once(stage: "Stage", browser: httpx.AsyncClient) 
     stage.refused(await browser.post(f"/try/link/{late}"), 401, "link_spent")
 
 
-async def test_over_https_the_cookie_is_of_this_host_alone(stage: "Stage", browser: httpx.AsyncClient) -> None:
+async def test_over_https_the_cookie_is_of_this_host_alone(stage: Stage, browser: httpx.AsyncClient) -> None:
     stage.app.state.door.public_url = "https://licet.test"
     answer = await browser.post(f"/try/link/{await _link(stage, 'alice')}")
     assert answer.headers["set-cookie"].startswith("__Host-licet=")
     assert "secure" in answer.headers["set-cookie"].lower()
 
 
-async def test_a_session_ends_with_time_and_when_signed_out(stage: "Stage", browser: httpx.AsyncClient) -> None:
+async def test_a_session_ends_with_time_and_when_signed_out(stage: Stage, browser: httpx.AsyncClient) -> None:
     await browser.post(f"/try/link/{await _link(stage, 'alice')}")
     stage.clock.move(hours=12)
     stage.refused(await browser.get("/v1/products"), 401, "not_signed_in")
@@ -93,7 +91,7 @@ async def test_a_session_ends_with_time_and_when_signed_out(stage: "Stage", brow
     stage.refused(await browser.get("/v1/products"), 401, "not_signed_in")
 
 
-async def test_a_session_that_was_planted_is_worth_nothing(stage: "Stage", browser: httpx.AsyncClient) -> None:
+async def test_a_session_that_was_planted_is_worth_nothing(stage: Stage, browser: httpx.AsyncClient) -> None:
     """Mallory gives Alice's browser a session of her own choice, or her own session, before Alice signs in."""
     browser.cookies.set("licet", "chosen-by-mallory", domain="licet.test", path="/")
     await browser.post(f"/try/link/{await _link(stage, 'alice')}")
@@ -105,7 +103,7 @@ async def test_a_session_that_was_planted_is_worth_nothing(stage: "Stage", brows
         stage.refused(await former.get("/v1/products"), 401, "not_signed_in")
 
 
-async def test_a_password(stage: "Stage", browser: httpx.AsyncClient) -> None:
+async def test_a_password(stage: Stage, browser: httpx.AsyncClient) -> None:
     await browser.post(f"/try/link/{await _link(stage, 'alice')}")
     unused = await _link(stage, "alice")
     stage.made(await browser.post(f"/try/set/{PASSWORD}"))
@@ -126,7 +124,7 @@ async def test_a_password(stage: "Stage", browser: httpx.AsyncClient) -> None:
         stage.refused(await other.post(f"/try/password/alice@licet.test/{PASSWORD}"), 401, "wrong_password")
 
 
-async def test_roles_are_read_at_every_request(stage: "Stage", browser: httpx.AsyncClient) -> None:
+async def test_roles_are_read_at_every_request(stage: Stage, browser: httpx.AsyncClient) -> None:
     await browser.post(f"/try/link/{await _link(stage, 'max')}")
     stage.made(await browser.post("/v1/products", json={"name": "Thermostat"}), 201)
     at = f"/v1/people/{stage.people['max']}"
@@ -136,7 +134,7 @@ async def test_roles_are_read_at_every_request(stage: "Stage", browser: httpx.As
     stage.refused(await browser.get("/v1/products"), 401, "not_signed_in")
 
 
-async def test_a_bad_token_is_not_made_up_for_by_a_session(stage: "Stage", browser: httpx.AsyncClient) -> None:
+async def test_a_bad_token_is_not_made_up_for_by_a_session(stage: Stage, browser: httpx.AsyncClient) -> None:
     await browser.post(f"/try/link/{await _link(stage, 'alice')}")
     answer = await browser.get("/v1/products", headers={"Authorization": "Bearer licet_wrong"})
     stage.refused(answer, 401, "not_signed_in")
@@ -159,7 +157,7 @@ async def test_a_bad_token_is_not_made_up_for_by_a_session(stage: "Stage", brows
         ({}, False),
     ],
 )
-async def test_another_site_changes_nothing(stage: "Stage", headers: dict[str, str], *, let_in: bool) -> None:
+async def test_another_site_changes_nothing(stage: Stage, headers: dict[str, str], *, let_in: bool) -> None:
     begun = await invite.sign_in_by_link(
         stage.books, await _link(stage, "alice"), hours=12, address=None, now=stage.clock.now
     )
@@ -177,12 +175,12 @@ async def test_another_site_changes_nothing(stage: "Stage", headers: dict[str, s
             stage.refused(answer, 403, "cross_site")
 
 
-async def test_a_program_needs_no_origin(stage: "Stage") -> None:
+async def test_a_program_needs_no_origin(stage: Stage) -> None:
     headers = {"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.test"}
     stage.made(await stage.alice.post("/v1/products", json={"name": "X"}, headers=headers), 201)
 
 
-async def test_those_who_guess_have_to_wait(stage: "Stage", browser: httpx.AsyncClient) -> None:
+async def test_those_who_guess_have_to_wait(stage: Stage, browser: httpx.AsyncClient) -> None:
     for guess in range(20):
         answer = await browser.post(f"/try/link/guess-{guess}")
         stage.refused(answer, 401, "link_spent")
@@ -196,12 +194,12 @@ async def test_those_who_guess_have_to_wait(stage: "Stage", browser: httpx.Async
     assert (await browser.post(f"/try/link/{await _link(stage, 'alice')}")).json() == "Alice"
 
 
-async def test_those_who_are_right_never_wait(stage: "Stage", browser: httpx.AsyncClient) -> None:
+async def test_those_who_are_right_never_wait(stage: Stage, browser: httpx.AsyncClient) -> None:
     for _ in range(25):
         assert (await browser.post(f"/try/link/{await _link(stage, 'alice')}")).json() == "Alice"
 
 
-async def test_wrong_tokens_are_answered_ever_more_tersely(stage: "Stage") -> None:
+async def test_wrong_tokens_are_answered_ever_more_tersely(stage: Stage) -> None:
     wrong = {"Authorization": "Bearer licet_wrong"}
     for _ in range(30):
         stage.refused(await stage.nobody.get("/v1/products", headers=wrong), 401, "not_signed_in")
@@ -212,7 +210,7 @@ async def test_wrong_tokens_are_answered_ever_more_tersely(stage: "Stage") -> No
     stage.refused(await stage.nobody.get("/v1/products", headers=wrong), 401, "not_signed_in")
 
 
-async def test_wrong_registrations_have_to_wait(stage: "Stage") -> None:
+async def test_wrong_registrations_have_to_wait(stage: Stage) -> None:
     asked = {"product_key": "a" * 11, "device_key": "thermo1", "nonce": "nonce-0001", "signature": "0" * 64}
     for _ in range(60):
         stage.refused(await stage.nobody.post("/v1/register", json=asked), 401, "not_authorized")

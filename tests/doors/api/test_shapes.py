@@ -2,13 +2,11 @@
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tests.doors.api.conftest import Stage
+from doors.api.stage import Stage
 
 
-async def test_accounts(stage: "Stage") -> None:
+async def test_accounts(stage: Stage) -> None:
     asked = {"name": "Initech", "kind": "individual", "time_zone": "Europe/Berlin"}
     opened = stage.made(await stage.operator.post("/v1/accounts", json=asked), 201)
     assert opened == asked | {
@@ -30,7 +28,7 @@ async def test_accounts(stage: "Stage") -> None:
     assert found == {"data": [changed], "next_cursor": None}
 
 
-async def test_an_account_sees_and_names_itself(stage: "Stage") -> None:
+async def test_an_account_sees_and_names_itself(stage: Stage) -> None:
     own = stage.made(await stage.alice.get("/v1/accounts"))["data"]
     assert [each["id"] for each in own] == [stage.acme]
     renamed = await stage.alice.patch(
@@ -40,7 +38,7 @@ async def test_an_account_sees_and_names_itself(stage: "Stage") -> None:
     assert (await stage.alice.patch(f"/v1/accounts/{stage.acme}", json={"kind": "individual"})).status_code == 403
 
 
-async def test_packages(stage: "Stage") -> None:
+async def test_packages(stage: Stage) -> None:
     asked = {"name": "five", "term": "P5Y", "messages_per_day": 1500, "ota_per_month": 1, "storage_days": 7}
     defined = stage.made(await stage.operator.post("/v1/packages", json=asked), 201)
     assert defined == asked | {"id": defined["id"], "day_count": "calendar"}
@@ -52,7 +50,7 @@ async def test_packages(stage: "Stage") -> None:
     assert taken["title"] == "There is a package named five already."
 
 
-async def test_products(stage: "Stage") -> None:
+async def test_products(stage: Stage) -> None:
     created = stage.made(await stage.alice.post("/v1/products", json={"name": "Thermostat"}), 201)
     secret = created.pop("product_secret")
     assert created == {
@@ -78,7 +76,7 @@ async def test_products(stage: "Stage") -> None:
     assert (await stage.alice.get(at)).status_code == 404
 
 
-async def test_lots_assignments_and_upgrade(stage: "Stage") -> None:
+async def test_lots_assignments_and_upgrade(stage: Stage) -> None:
     product, package = await stage.product(), await stage.package()
     pk = product["product_key"]
     lot = await stage.lot(package["id"], 120, "order 7")
@@ -128,7 +126,7 @@ async def test_lots_assignments_and_upgrade(stage: "Stage") -> None:
     assert sorted(kinds) == ["free", "purchase"]
 
 
-async def test_devices(stage: "Stage") -> None:
+async def test_devices(stage: Stage) -> None:
     pk, _ = await stage.sold()
     lines = [{"device_key": "thermo1", "device_secret": "s3cret-of-1"}, {"device_key": "thermo2"}]
     imported = stage.made(await stage.alice.post(f"/v1/products/{pk}/devices", json={"devices": lines}), 201)["data"]
@@ -167,7 +165,7 @@ async def test_devices(stage: "Stage") -> None:
     assert (await stage.alice.get(f"/v1/devices/{pk}/thermo2")).status_code == 404
 
 
-async def test_devices_are_found_by_what_they_are(stage: "Stage") -> None:
+async def test_devices_are_found_by_what_they_are(stage: Stage) -> None:
     pk, _ = await stage.sold()
     secret = await stage.device(pk, "lamp1")
     await stage.device(pk, "thermo1")
@@ -191,7 +189,7 @@ async def test_devices_are_found_by_what_they_are(stage: "Stage") -> None:
     assert counted["near_expiry"] == 1
 
 
-async def test_the_list_of_devices_that_do_not_renew(stage: "Stage") -> None:
+async def test_the_list_of_devices_that_do_not_renew(stage: Stage) -> None:
     pk, _ = await stage.sold()
     await stage.device(pk, "thermo1")
     at = f"/v1/products/{pk}/no-renewal"
@@ -206,7 +204,7 @@ async def test_the_list_of_devices_that_do_not_renew(stage: "Stage") -> None:
     assert (await stage.alice.put(f"{at}/unknown")).status_code == 404
 
 
-async def test_registration(stage: "Stage") -> None:
+async def test_registration(stage: Stage) -> None:
     product = await stage.product()
     pk, nonce = product["product_key"], "nonce-0001"
     await stage.alice.patch(f"/v1/products/{pk}", json={"dynamic_authentication": True})
@@ -222,7 +220,7 @@ async def test_registration(stage: "Stage") -> None:
     assert unknown.json() | {"request_id": ""} == wrong.json() | {"request_id": ""}
 
 
-async def test_many_are_admitted_at_once(stage: "Stage") -> None:
+async def test_many_are_admitted_at_once(stage: Stage) -> None:
     pk, _ = await stage.sold(codes=1)
     secrets = {key: await stage.device(pk, key) for key in ("thermo1", "thermo2")}
     knocks = [{"product_key": pk, "device_key": key, "secret": secret} for key, secret in secrets.items()]
@@ -234,7 +232,7 @@ async def test_many_are_admitted_at_once(stage: "Stage") -> None:
     assert stage.made(await stage.bob.get(f"/v1/products/{pk}"))["codes"] == {"total": 1, "available": 0, "consumed": 1}
 
 
-async def test_a_gateway_of_one_account_admits_that_accounts_devices_alone(stage: "Stage") -> None:
+async def test_a_gateway_of_one_account_admits_that_accounts_devices_alone(stage: Stage) -> None:
     pk, _ = await stage.sold()
     knock = {"product_key": pk, "device_key": "thermo1", "secret": await stage.device(pk)}
     for account_id, refusal in ((stage.globex, "not_authorized"), (stage.acme, None)):
@@ -244,7 +242,7 @@ async def test_a_gateway_of_one_account_admits_that_accounts_devices_alone(stage
             assert stage.made(await gateway.post("/v1/admit", json=knock))["refusal"] == refusal
 
 
-async def test_people_tokens_and_the_audit_log(stage: "Stage") -> None:
+async def test_people_tokens_and_the_audit_log(stage: Stage) -> None:
     asked = {"email": "Carol@Acme.example", "name": "Carol", "role": "member"}
     person = stage.made(await stage.alice.post("/v1/people", json=asked), 201)
     assert person == asked | {
@@ -286,7 +284,7 @@ async def test_people_tokens_and_the_audit_log(stage: "Stage") -> None:
     assert (log[2]["before"], log[2]["after"]) == ({"role": "member"}, {"role": "viewer"})
 
 
-async def test_events(stage: "Stage") -> None:
+async def test_events(stage: Stage) -> None:
     pk, _ = await stage.sold()
     told = stage.made(await stage.bob.get("/v1/events", params={"product_key": pk}))["data"]
     assert [each["kind"] for each in told] == ["codes_assigned", "codes_credited", "product_created"]
@@ -294,7 +292,7 @@ async def test_events(stage: "Stage") -> None:
     assert stage.made(await stage.mallory.get("/v1/events", params={"product_key": pk}))["data"] == []
 
 
-async def test_health(stage: "Stage") -> None:
+async def test_health(stage: Stage) -> None:
     assert stage.made(await stage.nobody.get("/healthz")) == {"status": "ok"}
     assert stage.made(await stage.nobody.get("/readyz")) == {"ready": True, "books": True, "devices": True}
     await stage.bob.get("/v1/products")
@@ -304,7 +302,7 @@ async def test_health(stage: "Stage") -> None:
     assert 'licet_books_pool{what="pool_size"}' in counted
 
 
-async def test_the_docs_need_no_other_server(stage: "Stage") -> None:
+async def test_the_docs_need_no_other_server(stage: Stage) -> None:
     page = await stage.nobody.get("/docs")
     assert "http" not in page.text
     for asset in (
