@@ -1,17 +1,22 @@
 """Faults that the simulation has found, each with the shortest story that showed it."""
 
 import asyncio
+import hashlib
+import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.verbs.conftest import DAY, NOON, Trade
 
 from licet.accounts import PLATFORM
-from licet.activations import Answer
+from licet.activations import Answer, Lapse
 from licet.assign import assign
+from licet.enrol import delete_device, register, reset_device
 from licet.mint import credit
-from licet.postgres import lots
+from licet.postgres import activations, lots
 from licet.postgres.books import Books
+from licet.products import Registration
+from licet.sweep import sweep
 from licet.upgrade import upgrade
 
 _WAITING = b"SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -75,3 +80,27 @@ async def test_a_knock_that_waits_for_an_upgrade_gets_the_new_term(trade: Trade)
     async with knocks_meanwhile(trade, answers, "thermo1") as books:
         await upgrade(books, trade.product_key, package_id=longer.id, by=trade.alice, now=NOON)
     assert answers == [Answer(until=NOON.replace(year=2028))]
+
+
+async def test_a_virtual_device_that_is_reset_and_registers_is_still_virtual(trade: Trade) -> None:
+    """C7: it needs no code, whatever becomes of its secret."""
+    await trade.imported("debug1", virtual=True)
+    await reset_device(trade.books, trade.product_key, "debug1", by=trade.alice, now=NOON)
+    asked = f"{trade.product_key}/debug1/nonce001".encode()
+    signature = hmac.new(trade.product_secret.encode(), asked, hashlib.sha256).hexdigest()
+    asks = Registration(trade.product_key, "debug1", "nonce001", signature)
+    trade.secrets["debug1"] = await register(trade.books, asks, now=NOON)
+    assert await trade.knocks("debug1") == [Answer()]
+
+
+async def test_a_device_that_is_back_as_the_virtual_one_consumes_no_more_codes(trade: Trade) -> None:
+    """C7: its old span ends, and no code follows."""
+    await trade.credited(2, await trade.package("P30D"))
+    await trade.imported("thermo1")
+    await trade.knocks("thermo1")
+    await delete_device(trade.books, trade.product_key, "thermo1", by=trade.alice, now=NOON + DAY)
+    await trade.imported("thermo1", virtual=True, now=NOON + 2 * DAY)
+    await sweep(trade.books, now=NOON + 31 * DAY)
+    (span,) = await activations.history(trade.books, trade.product_key, "thermo1")
+    assert span.lapse is Lapse.RENEWAL_OFF
+    assert await trade.knocks("thermo1", now=NOON + 31 * DAY) == [Answer()]

@@ -105,10 +105,12 @@ async def register(books: Books, asked: Registration, *, now: datetime) -> str:
         if not locked:
             raise Refused(Reason.NOT_AUTHORIZED)
         product = locked[0]
-        sealed = NewSecret(
-            books.keyring.seal(secret, f"{asked.product_key}/{asked.device_key}"), SecretOrigin.REGISTERED
-        )
         was = (await devices.lock_devices(books, product.id, [asked.device_key])).get(asked.device_key)
+        sealed = NewSecret(
+            books.keyring.seal(secret, f"{asked.product_key}/{asked.device_key}"),
+            SecretOrigin.REGISTERED,
+            virtual=was is not None and was.virtual and was.deleted_at is None,
+        )
         if (was is None or was.deleted_at is not None) and not product.dynamic_authentication:
             raise Refused(Reason.DYNAMIC_AUTHENTICATION_OFF)
         if was is None:

@@ -35,7 +35,7 @@ FROM (SELECT
       FROM activations a
       JOIN devices d ON d.id = a.device_id
       WHERE a.product_id = %(product_id)s AND a.ends_at >= %(first)s AND a.ends_at < %(stop)s AND a.ends_at <= %(now)s
-        AND d.deleted_at IS NULL
+        AND d.deleted_at IS NULL AND NOT d.virtual
         AND NOT EXISTS (SELECT FROM activations n WHERE n.device_id = a.device_id AND n.ordinal = a.ordinal + 1)
         AND NOT EXISTS (SELECT FROM lapses l WHERE l.device_id = a.device_id AND l.ordinal = a.ordinal)
         AND NOT EXISTS (SELECT FROM no_renewals x WHERE x.device_id = a.device_id)
@@ -51,7 +51,7 @@ WITH due AS (
     FROM activations a
     JOIN devices d ON d.id = a.device_id
     WHERE a.product_id = %(product_id)s AND a.ends_at >= %(first)s AND a.ends_at < %(stop)s AND a.ends_at <= %(now)s
-      AND d.deleted_at IS NULL
+      AND d.deleted_at IS NULL AND NOT d.virtual
       AND NOT EXISTS (SELECT FROM activations n WHERE n.device_id = a.device_id AND n.ordinal = a.ordinal + 1)
       AND NOT EXISTS (SELECT FROM lapses l WHERE l.device_id = a.device_id AND l.ordinal = a.ordinal)
       AND NOT EXISTS (SELECT FROM no_renewals x WHERE x.device_id = a.device_id)
@@ -80,7 +80,7 @@ WITH lapsed AS (
     INSERT INTO lapses (device_id, ordinal, reason)
     SELECT a.device_id, a.ordinal,
            CASE WHEN d.deleted_at IS NOT NULL THEN 'deleted'
-                WHEN %(renewal_off)s OR EXISTS (SELECT FROM no_renewals x WHERE x.device_id = a.device_id)
+                WHEN %(renewal_off)s OR d.virtual OR EXISTS (SELECT FROM no_renewals x WHERE x.device_id = a.device_id)
                     THEN 'renewal_off'
                 WHEN %(on_connect)s THEN 'on_connect'
                 ELSE 'no_code_available' END
