@@ -26,7 +26,7 @@ from licet.run.nats_engine import Listen, Nats
 from licet.run.ports import free_port
 from licet.run.postgres_engine import Postgres
 
-# A checkout may be read only, and a machine busy: no file of examples beside the source, and no test fails for its pace.
+# A checkout may be read only, and a machine busy: no examples are kept beside the source, no test fails for its pace.
 hypothesis.settings.register_profile(
     "licet", database=None, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
