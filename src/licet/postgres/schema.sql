@@ -369,21 +369,27 @@ CREATE TABLE ota_campaigns (
     CONSTRAINT ota_campaigns_pkey PRIMARY KEY (id)
 );
 
--- Upgrades of single devices: reserved at the start, charged when complete, released when failed (F3).
--- month_on: the first day of the month of the account's calendar in which it was reserved.
+-- Upgrades of single devices: offered by a campaign, reserved at the start, charged when complete, released when failed
+-- (F3). month_on: the first day of the month of the account's calendar in which it was reserved. sent: the bytes that
+-- licet itself has sent of it.
 CREATE TABLE ota_upgrades (
     id          text COLLATE "C" DEFAULT 'ota_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
     device_id   bigint           NOT NULL,
     campaign_id text COLLATE "C" REFERENCES ota_campaigns,
     firmware_id text COLLATE "C" REFERENCES firmwares,
     bytes       bigint           NOT NULL CHECK (bytes >= 0),
+    sent        bigint           NOT NULL,
     attempts    integer          NOT NULL CHECK (attempts > 0),
-    state       text             NOT NULL CHECK (state IN ('reserved', 'completed', 'failed')),
-    month_on     date             NOT NULL,
-    reserved_at timestamptz      NOT NULL,
+    state       text             NOT NULL
+        CHECK (state IN ('offered', 'reserved', 'completed', 'failed', 'withdrawn')),
+    month_on    date,
+    offered_at  timestamptz,
+    reserved_at timestamptz,
     ended_at    timestamptz,
     CONSTRAINT ota_upgrades_pkey PRIMARY KEY (id),
-    CHECK ((state = 'reserved') = (ended_at IS NULL))
+    CONSTRAINT ota_upgrades_offered_once UNIQUE (campaign_id, device_id),
+    CHECK ((state IN ('offered', 'reserved')) = (ended_at IS NULL)),
+    CHECK ((month_on IS NULL) = (reserved_at IS NULL)),
+    CHECK (state NOT IN ('reserved', 'completed') OR reserved_at IS NOT NULL)
 );
 CREATE INDEX ota_upgrades_device ON ota_upgrades (device_id, month_on);
-CREATE INDEX ota_upgrades_campaign ON ota_upgrades (campaign_id, device_id);
