@@ -53,3 +53,27 @@ def test_without_its_key_nothing_is_opened() -> None:
         Keyring({2: NEW}, current=2).open(sealed, "a1B2c3D4e5F")
     with pytest.raises(ValueError, match="another key"):
         Keyring({1: NEW}, current=1).open(sealed, "a1B2c3D4e5F")
+
+
+def test_a_rotation_reaches_a_ring_that_is_in_use() -> None:
+    """It seals with the new key at once, and opens what another process has sealed with it already."""
+    news: list[tuple[int, dict[int, bytes]]] = []
+    ring = Keyring({1: OLD}, 1, renewed=lambda: news.pop() if news else None)
+    assert ring.current == 1
+    elsewhere = Keyring({2: NEW}, current=2).seal("s3cret", "a1B2c3D4e5F")
+    with pytest.raises(ValueError, match="no key 2"):
+        ring.open(elsewhere, "a1B2c3D4e5F")
+    news.append((2, {2: NEW, 1: OLD}))
+    assert ring.open(elsewhere, "a1B2c3D4e5F") == "s3cret"
+    assert ring.seal("s3cret", "a1B2c3D4e5F")[0] == ring.current == 2
+
+
+def test_nothing_can_be_opened_too_and_is_nobodys_secret() -> None:
+    news: list[tuple[int, dict[int, bytes]]] = []
+    ring = Keyring({1: OLD}, current=1, renewed=lambda: news.pop() if news else None)
+    nothing = ring.open_nothing()
+    assert len(nothing) == 32
+    assert nothing == ring.open_nothing() != Keyring({1: OLD}, current=1).open_nothing()
+    news.append((2, {2: NEW}))
+    ring.seal("s3cret", "a1B2c3D4e5F")
+    assert len(ring.open_nothing()) == 32
