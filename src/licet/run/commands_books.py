@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from licet.accounts import PLATFORM
 from licet.explain import explain
@@ -20,6 +18,7 @@ from licet.run import key_file, run_file
 from licet.run.clock import Clock
 from licet.run.config import Resolved, Settings
 from licet.run.flags import with_settings
+from licet.run.tables import print_one
 from licet.sweep import sweep
 
 _LINK_HOURS = 24
@@ -48,15 +47,14 @@ def explain_command(
 
     async def work(books: Books) -> None:
         why = await explain(books, product_key, device_key, by=PLATFORM, now=clock())
-        out = Console()
-        out.print(f"[bold]{'let in' if why.admitted else 'not let in'}[/]  {why.sentence}", highlight=False)
+        typer.echo(f"{'let in' if why.admitted else 'not let in'}  {why.sentence}")
         if why.until is not None:
-            out.print(f"until       {why.until:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
+            typer.echo(f"until       {why.until:%Y-%m-%d %H:%M:%S} UTC")
         if why.refusal is not None:
-            out.print(f"code        {why.refusal.reason.code} {why.refusal.reason.device_code or ''}", highlight=False)
-        out.print(f"next step   {why.next_step}", highlight=False)
+            typer.echo(f"code        {why.refusal.reason.code} {why.refusal.reason.device_code or ''}".rstrip())
+        typer.echo(f"next step   {why.next_step}")
         for fact in why.facts:
-            out.print(f"  · {fact}", highlight=False)
+            typer.echo(f"  · {fact}")
 
     _run(said.settings, work)
 
@@ -68,9 +66,7 @@ def sweep_command(said: Resolved) -> None:
 
     async def work(books: Books) -> None:
         swept = await sweep(books, now=clock())
-        table = Table("renewed", "lapsed", "notices", box=None)
-        table.add_row(str(swept.renewed), str(swept.lapsed), str(swept.notices))
-        Console().print(table)
+        print_one(asdict(swept), {"renewed": "renewed", "lapsed": "lapsed", "notices": "notices"})
 
     _run(said.settings, work)
 
@@ -95,11 +91,15 @@ def link_command(
 @with_settings
 def rotate_command(said: Resolved) -> None:
     """Put a new key on the ring and seal every secret again with it. Old keys stay, so that backups can be opened."""
-    key_id = key_file.add_key(said.settings.key_file)
+
+    async def look(books: Books) -> None:
+        await reseal(books)
 
     async def work(books: Books) -> None:
         typer.echo(f"key {key_id} seals from now on; {await reseal(books)} secrets were sealed again")
 
+    _run(said.settings, look)  # the books can be reached and read, before there is a key that they know nothing of
+    key_id = key_file.add_key(said.settings.key_file)
     _run(said.settings, work)
 
 
@@ -116,7 +116,7 @@ def drop_command(said: Resolved) -> None:
 
 
 def _run(settings: Settings, work: Callable[[Books], Awaitable[None]]) -> None:
-    """Do the work with the books open. A refusal is said as everywhere, and exits with 1."""
+    """Do the work with the books open. A refusal is said as everywhere, and exits with 1; so is a missing key file."""
 
     async def run() -> None:
         async with _books(_reached(settings)) as books:
@@ -124,8 +124,8 @@ def _run(settings: Settings, work: Callable[[Books], Awaitable[None]]) -> None:
 
     try:
         asyncio.run(run())
-    except Refused as refused:
-        typer.echo(f"{refused.sentence} {refused.next_step}", err=True)
+    except (Refused, key_file.KeyFileError) as refused:
+        typer.echo(str(refused), err=True)
         raise typer.Exit(1) from None
 
 

@@ -12,6 +12,7 @@ from dataclasses import Field, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from licet.run.clock import instant
 from licet.run.places import state_folder
@@ -76,6 +77,20 @@ def _maybe_instant(text: str) -> datetime | None:
     return instant(text) if text else None
 
 
+def _url(text: str) -> str:
+    if text and (not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", text) or not _has_port(text)):
+        raise ValueError("an address like https://licet.example")
+    return text.rstrip("/")
+
+
+def _has_port(url: str) -> bool:
+    """A port that is none is noticed only when it is asked for."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
 def _center(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", text, re.ASCII):
         raise ValueError("1 to 32 lower-case letters, digits and hyphens")
@@ -110,6 +125,12 @@ class Settings:
     nats_port: int = setting("4222", "Between licet and NATS. Taken: the next free one.", unit="port", read=_port)
     processes: int = setting("1", "How many licet processes share the work.", unit="processes", read=_some)
     public_url: str = setting("", "How people reach the console, if it is not where it listens.", unit="URL")
+    url: str = setting(
+        "", "The licet that commands ask; if not set, the one that runs on the data folder.", unit="URL", read=_url
+    )
+    token: str = setting(
+        "", "What commands show to it; if not set, the operator's of the data folder, for that licet only.", secret=True
+    )
     data_center: str = setting("local", "The name of this installation; each account has one home.", read=_center)
     database_url: str = setting(
         "", "A PostgreSQL of your own, 15 or later; if not set, licet runs one.", unit="URL", secret=True

@@ -12,6 +12,9 @@ from licet.broker.tokens import new_seed
 from licet.run import key_file
 from licet.run.config import Settings
 
+PASSWORD_FILE = "nats.password"  # noqa: S105 - where it is, not what it is
+SEED_FILE = "broker.seed"
+
 
 class FolderInUseError(RuntimeError):
     """Another `up` has the folder."""
@@ -34,11 +37,12 @@ def taken(data: Path) -> Iterator[None]:
 
 def complete(settings: Settings) -> Settings:
     """The settings with every secret that nobody has set: made on the first day, the same on every other."""
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     key_file.make(settings.key_file)
     return replace(
         settings,
-        nats_password=settings.nats_password or _kept(settings.data / "nats.password", secrets.token_hex(24)),
-        broker_seed=settings.broker_seed or _kept(settings.data / "broker.seed", new_seed()),
+        nats_password=settings.nats_password or _kept(settings.data / PASSWORD_FILE, secrets.token_hex(24)),
+        broker_seed=settings.broker_seed or _kept(settings.data / SEED_FILE, new_seed()),
     )
 
 

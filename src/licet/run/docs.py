@@ -10,6 +10,8 @@ from pathlib import Path
 from licet.events import MEANINGS, REVOKING, Kind
 from licet.lifecycle import STEPS, CodeState, DeviceState, Step
 from licet.refusals import Reason
+from licet.run.cli import app
+from licet.run.command_page import commands_page
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -93,6 +95,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "refusals.md": refusals_page(),
         DOCS / "events.md": events_page(),
+        DOCS / "commands.md": commands_page(app),
         life: filled(life.read_text("utf-8"), "lifecycle.py", life_of_a_code()),
     }
 

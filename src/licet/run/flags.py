@@ -1,26 +1,43 @@
-"""The settings as flags of a command: `@with_settings` gives a command all of them, from the one table."""
+"""The settings as flags of a command, from the one table: `@with_settings` gives a command all of them.
+
+A command that only asks a licet over HTTP gets the few that say which: `@with_place`.
+"""
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from licet.run.config import TABLE, Resolved, SettingsError, resolve
 
+# What says where the licet is that a command asks. The token has no flag: it is a secret.
+PLACE = ("data", "url")
+
+#: Where the help of a command shows them.
+PANEL = "Settings"
+
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command a flag for every setting; its first parameter is what they, and all else, come to."""
+    return _with_flags(command, _FLAGS)
 
+
+def with_place(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command only the flags that say where the licet is; its first parameter is the same as above."""
+    return _with_flags(command, [flag for flag in _FLAGS if flag.name in PLACE])
+
+
+def _with_flags(command: Callable[..., None], flags: Sequence[inspect.Parameter]) -> Callable[..., None]:
     @functools.wraps(command)
     def asked(**said: Any) -> None:
-        flags = {row.name: said.pop(row.name) for row in TABLE if row.name in said}
-        command(_resolved(flags), **said)
+        given = {flag.name: said.pop(flag.name) for flag in flags}
+        command(_resolved(given), **said)
 
     _, *own = inspect.signature(command).parameters.values()
-    asked.__signature__ = inspect.Signature([*own, *_FLAGS])  # type: ignore[attr-defined]
-    asked.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *_FLAGS]}
+    asked.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
+    asked.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *flags]}
     return asked
 
 
@@ -39,7 +56,7 @@ _FLAGS = [
         default=None,
         annotation=Annotated[
             str | None,
-            typer.Option(row.flag, help=row.help, metavar=row.unit.upper() or "TEXT", rich_help_panel="Settings"),
+            typer.Option(row.flag, help=row.help, metavar=row.unit.upper() or "TEXT", rich_help_panel=PANEL),
         ],
     )
     for row in TABLE

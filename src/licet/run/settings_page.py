@@ -8,7 +8,8 @@ _BEFORE = """\
 A flag wins over the environment, the environment over `licet.toml` in the data folder, and that over the default.
 `./licet settings` prints each value and where it came from. A name that is not on this page is refused. Instead of a
 secret, its variable with `_FILE` at the end may name a file that holds it, for example `LICET_DATABASE_URL_FILE`; a
-secret has no flag, since everybody on a machine can read its command lines.
+secret has no flag, since everybody on a machine can read its command lines. Which flags a command takes is told in
+[commands](commands.md).
 
 In `licet.toml` a line is `http_port = 8080`: the names are those in the first column. The file lies in the data folder,
 so it cannot say where that is.
