@@ -24,9 +24,12 @@ class DayCount(StrEnum):
     THIRTY_360 = "30/360"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Term:
-    """So many months and days; a year is twelve months. Two terms that say the same are equal: P1Y and P12M."""
+    """So many months and days; a year is twelve months.
+
+    Two terms that say the same are equal: P1Y and P12M; and P360D by either day count, which only matters for months.
+    """
 
     months: int
     days: int
@@ -43,6 +46,16 @@ class Term:
         if not 0 < term.days_at_least <= _LONGEST_DAYS:
             raise ValueError("a term is at least one day and at most a hundred years")
         return term
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Term) and self._says == other._says
+
+    def __hash__(self) -> int:
+        return hash(self._says)
+
+    @property
+    def _says(self) -> tuple[int, int, DayCount | None]:
+        return self.months, self.days, self.day_count if self.months else None
 
     def __str__(self) -> str:
         years, months = divmod(self.months, 12)

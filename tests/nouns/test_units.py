@@ -92,3 +92,11 @@ def test_a_term_of_months_says_its_day_count_when_it_is_not_the_calendars() -> N
 
 def _utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def test_a_term_of_days_is_the_same_by_either_day_count() -> None:
+    """A5, A6: the day count is about months, so where there are none it makes no other allowance."""
+    by_calendar, by_thirties = (Term.parse("P360D", day_count) for day_count in DayCount)
+    assert by_calendar == by_thirties
+    assert hash(by_calendar) == hash(by_thirties)
+    assert Term.parse("P12M", DayCount.CALENDAR) != Term.parse("P12M", DayCount.THIRTY_360)

@@ -95,8 +95,9 @@ SELECT p.id, p.name,
         WHERE l.account_id = p.account_id AND l.assigned < l.quantity
           AND (l.use_by IS NULL OR l.use_by > %(now)s)
           AND (k.id IS NULL
-               OR (o.term_months, o.term_days, o.day_count, o.messages_per_day, o.ota_per_month, o.storage_days)
-                = (k.term_months, k.term_days, k.day_count, k.messages_per_day, k.ota_per_month, k.storage_days)))
+               OR ((o.term_months, o.term_days, o.messages_per_day, o.ota_per_month, o.storage_days)
+                   = (k.term_months, k.term_days, k.messages_per_day, k.ota_per_month, k.storage_days)
+                   AND (o.term_months = 0 OR o.day_count = k.day_count))))
 FROM products p
 LEFT JOIN packages k ON k.id = p.package_id
 WHERE p.id = ANY (%(product_ids)s::integer[]);
