@@ -28,6 +28,15 @@ _DEVICE = {
     "expires": "expires_at",
     "enrolled": "enrolled_at",
 }
+_IN_A_LINE = {
+    "product": "product_key",
+    "device": "device_key",
+    "state": "state",
+    "online": "online",
+    "codes": "codes_consumed",
+    "activated": "activated_at",
+    "expires": "expires_at",
+}
 _SECRET = {"device": "device_key", "secret": "device_secret"}
 _ACTIVATION = {
     "code": "number",
@@ -84,7 +93,7 @@ def list_devices(
         expires_from=expires_from,
         expires_to=expires_to,
     )
-    ask.tell_many(found, _DEVICE)
+    ask.tell_many(found, _IN_A_LINE)
 
 
 @devices.command("import")

@@ -1,6 +1,6 @@
 """Answers as people read them on a terminal: a table of many things, or the facts of one.
 
-Piped into something else a line stays one line, however long it is.
+A line is never folded, however long it is: an id that is broken in two cannot be copied, nor found by grep.
 """
 
 import json
@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,27 +22,31 @@ _WIDE = 100_000
 
 def print_many(things: Sequence[Mapping[str, Any]], columns: Columns) -> None:
     """A line for each thing."""
-    table = Table(box=None, pad_edge=False)
-    for heading in columns:
-        table.add_column(heading, overflow="fold", justify="right" if _counts(things, columns[heading]) else "left")
+    table = Table(box=None, pad_edge=False, header_style="none")
+    for heading, place in columns.items():
+        table.add_column(heading, justify="right" if _counts(things, place) else "left")
     for thing in things:
         table.add_row(*(Text(_shown(_at(thing, place))) for place in columns.values()))
-    _paper().print(table)
+    _print(table)
 
 
 def print_one(thing: Mapping[str, Any], columns: Columns) -> None:
     """A line for each fact of a thing."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
+    table.add_column(style="dim")
+    table.add_column()
     for heading, place in columns.items():
         table.add_row(heading, Text(_shown(_at(thing, place))))
-    _paper().print(table)
+    _print(table)
 
 
-def _paper() -> Console:
-    paper = Console()
-    return paper if paper.is_terminal else Console(width=_WIDE)
+def _print(table: Table) -> None:
+    """Without the blanks that fill the last column: on a terminal they would be lines of nothing."""
+    paper = Console(width=_WIDE)
+    with paper.capture() as lines:
+        paper.print(table)
+    for line in lines.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def _at(thing: Any, place: str) -> Any:
