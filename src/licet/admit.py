@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from licet.activations import Answer, Consumption, Latest, Reason
+from licet.allowances import used_up
 from licet.events import Happening, Kind
 from licet.keyring import Keyring
 from licet.lots import Range, Taking, take
@@ -57,8 +58,7 @@ def _judge(keyring: Keyring, knock: Knock, known: Known, now: datetime) -> Answe
     if known.virtual:
         return Answer()
     if known.cut_off_until is not None:
-        until = known.cut_off_until
-        return Answer(refusal=Refused(No.ALLOWANCE_USED_UP, device_key=knock.device_key, until=f"{until:%F %T} UTC"))
+        return Answer(refusal=used_up(knock.device_key, known.cut_off_until))
     if known.ends_at is None:
         return None
     if now < known.ends_at:

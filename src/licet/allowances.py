@@ -5,7 +5,10 @@ calendar month. Nothing carries over. What counts, and how much, is decided here
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+
+from licet.refusals import Reason, Refused
 
 MESSAGE_BYTES = 512  # each started 512 bytes of payload count one message
 OTA_BYTES = 5 * 2**20  # each started 5 MB of an upgrade cost one attempt; MB = 2^20
@@ -87,6 +90,11 @@ def counted(direction: Direction, topic: str, payload_bytes: int) -> int:
             if each.matches(direction, topic):
                 return 0
     return messages_in(payload_bytes)
+
+
+def used_up(device_key: str, until: datetime) -> Refused:
+    """What a device of an account that blocks is told until its day ends (rule E4)."""
+    return Refused(Reason.ALLOWANCE_USED_UP, device_key=device_key, until=f"{until:%F %T} UTC")
 
 
 WARNINGS = (70, 90, 100)  # per cent of an allowance at which a warning is told

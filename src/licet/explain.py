@@ -6,10 +6,11 @@ from datetime import datetime
 
 from licet.accounts import By
 from licet.activations import Lapse
+from licet.allowances import used_up
 from licet.lifecycle import DeviceState
 from licet.postgres import activations, devices, lots, products
 from licet.postgres.books import Books
-from licet.products import Device, Product
+from licet.products import Device, Knock, Product
 from licet.refusals import Reason, Refused
 from licet.renew import settle
 
@@ -60,6 +61,9 @@ async def explain(books: Books, product_key: str, device_key: str, *, by: By, no
     if device.virtual:
         facts = await _facts(books, product, device)
         return _let_in(f"{device_key} is the product's virtual device: it needs no code.", facts)
+    (known,) = await devices.look_up(books, [Knock(product_key, device_key, secret="")], now=now)
+    if known.cut_off_until is not None:
+        return _refused(used_up(device_key, known.cut_off_until), await _facts(books, product, device))
     if device.state is DeviceState.ACTIVE:
         facts = await _facts(books, product, device)
         return _let_in(f"{device_key} is active: connecting costs nothing.", facts, until=device.expires_at)

@@ -11,6 +11,7 @@ from licet.accounts import PLATFORM, Mode
 from licet.allowances import Drawn
 from licet.enrol import change_account
 from licet.events import Kind
+from licet.explain import explain
 from licet.meter import Folded, claim, fold, meter
 from licet.postgres import events, usage
 from licet.postgres.usage import Claim, Tally
@@ -132,6 +133,8 @@ async def test_in_block_mode_a_device_is_cut_off_until_midnight(trade: Trade) ->
     one, two = await trade.knocks("thermo1", "thermo2")
     assert one.refusal is not None
     assert one.refusal.reason is Reason.ALLOWANCE_USED_UP
+    why = await explain(trade.books, trade.product_key, "thermo1", by=trade.alice, now=NOON)
+    assert str(why.refusal) == str(one.refusal)
     assert two.admitted
     midnight = datetime(2026, 1, 11, tzinfo=ZoneInfo("Europe/Berlin"))
     (before,) = await trade.knocks("thermo1", now=midnight - timedelta(microseconds=1))

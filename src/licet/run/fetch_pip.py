@@ -17,8 +17,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
-# Where pip looks when nobody has told it anything else: the index of this name. It says so itself; only, it is not there
-# to be asked.
+# Where pip looks when nobody has told it anything else: the index of this name. pip could say so, if it were there.
 INDEX = "PyPI"
 DEFAULT_INDEX = f"https://{INDEX.lower()}.org/simple"
 
