@@ -23,6 +23,18 @@ async def figures(page: Page) -> dict[str, str]:
 async def the_first_day(console: Console, sitting: Sitting) -> None:
     """The operator opens an account, credits a purchase and assigns it; a device knocks; it is seen."""
     page = sitting.page
+    here = await opens_an_account(console, sitting)
+    product_key = await creates_a_product(sitting)
+    await credits_a_purchase(console, sitting)
+    await page.goto(f"{here}/products/{product_key}")
+    await assigns_codes(sitting)
+    await imports_devices(sitting)
+    assert (await figures(page))["Consumed"] == "0"
+    await sees_a_code_consumed(console, sitting, product_key)
+
+
+async def opens_an_account(console: Console, sitting: Sitting) -> str:
+    page = sitting.page
     await console.signs_in(sitting, "olga")
     await fill(page, password="correct horse battery", again="correct horse battery")
     await page.get_by_role("button", name="Keep it").click()
@@ -33,8 +45,11 @@ async def the_first_day(console: Console, sitting: Sitting) -> None:
     await page.get_by_role("button", name="Open", exact=True).click()
     await sitting.sees("The account Initech is open.")
     assert await figures(page) == {"Total": "10", "Available": "10", "Consumed": "0", "Products": "0"}
-    here = page.url.removesuffix("/products")
+    return page.url.removesuffix("/products")
 
+
+async def creates_a_product(sitting: Sitting) -> str:
+    page = sitting.page
     await page.get_by_role("link", name="Create a product").first.click()
     await fill(page, name="Thermostat")
     await page.get_by_role("button", name="Create", exact=True).click()
@@ -43,7 +58,11 @@ async def the_first_day(console: Console, sitting: Sitting) -> None:
     product_key = page.url.rpartition("/")[2]
     await page.reload()
     assert await page.locator("#secret").count() == 0
+    return product_key
 
+
+async def credits_a_purchase(console: Console, sitting: Sitting) -> None:
+    page = sitting.page
     await page.goto(f"{console.url}/packages")
     await page.get_by_role("link", name="Define a package").click()
     await fill(page, name="Five years", term="P5Y")
@@ -58,7 +77,9 @@ async def the_first_day(console: Console, sitting: Sitting) -> None:
     await page.get_by_role("button", name="Credit", exact=True).click()
     await sitting.sees("1,000 codes are credited to Initech, unassigned.")
 
-    await page.goto(f"{here}/products/{product_key}")
+
+async def assigns_codes(sitting: Sitting) -> None:
+    page = sitting.page
     await page.get_by_role("link", name="Add codes").click()
     await page.get_by_text("Five years").click()
     await fill(page, quantity="5000")
@@ -69,6 +90,9 @@ async def the_first_day(console: Console, sitting: Sitting) -> None:
     await page.get_by_role("button", name="Assign", exact=True).click()
     await sitting.sees("500 codes are assigned to Thermostat.")
 
+
+async def imports_devices(sitting: Sitting) -> None:
+    page = sitting.page
     await page.get_by_role("link", name="Import devices").click()
     await fill(page, lines="8677\nno!\n867726030000017")
     await page.get_by_role("button", name="Import", exact=True).click()
@@ -78,8 +102,10 @@ async def the_first_day(console: Console, sitting: Sitting) -> None:
     await sitting.sees("2 devices imported")
     assert "867726030000017,a-secret-of-its-own" in await page.locator("#secrets").input_value()
     await page.get_by_role("link", name="Done").click()
-    assert (await figures(page))["Consumed"] == "0"
 
+
+async def sees_a_code_consumed(console: Console, sitting: Sitting, product_key: str) -> None:
+    page = sitting.page
     knock = Knock(product_key, "867726030000017", "a-secret-of-its-own")
     (answer,) = await admit(console.books, [knock], now=console.clock())
     assert answer.admitted

@@ -92,6 +92,7 @@ async def page(desk: Looking, found: Here) -> Response:
         product=product,
         device=device,
         why=why,
+        online=desk.ask.door.presence(product.product_key, device.device_key),
         activations=await activations.history(desk.books, product.product_key, device.device_key),
     )
 
