@@ -88,7 +88,7 @@ async def test_secrets_are_never_in_the_log(stage: Stage, caplog: pytest.LogCapt
     pk = product["product_key"]
     secret = await stage.device(pk)
     link = stage.made(await stage.alice.post(f"/v1/people/{stage.people['bob']}/sign-in-links"), 201)["url"]
-    knock = {"product_key": pk, "device_key": "thermo1", "secret": secret}
+    knock = {"product_key": pk, "device_key": "thermo1", "device_secret": secret}
     await stage.gateway.post("/v1/admit", json=knock)
     await stage.nobody.post("/v1/register", json=knock)
     await stage.nobody.get(link)

@@ -55,7 +55,7 @@ def _bodies(things: dict[str, str]) -> dict[tuple[str, str], Any]:
         ("/v1/lots", "post"): lot,
         ("/v1/assignments", "post"): {"product_key": pk, "package_id": package, "quantity": 1},
         ("/v1/products/{pk}/devices", "post"): {"devices": [{"device_key": "evil"}]},
-        ("/v1/admit", "post"): {"product_key": pk, "device_key": "thermo1", "secret": "x"},
+        ("/v1/admit", "post"): {"product_key": pk, "device_key": "thermo1", "device_secret": "x"},
         ("/v1/people", "post"): {"account_id": acme, "email": "x@licet.test", "name": "X", "role": "viewer"},
         ("/v1/people/{person_id}", "patch"): {"role": "viewer"},
         ("/v1/tokens", "post"): {"account_id": acme, "name": "X", "role": "viewer"},

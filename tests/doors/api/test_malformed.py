@@ -106,10 +106,15 @@ WRONG: list[tuple[str, str, dict[str, Any], set[str]]] = [
     (
         "post",
         "/v1/admit",
-        {"product_key": 1, "secret": None, "more": 1},
-        {"product_key", "device_key", "secret", "more"},
+        {"product_key": 1, "device_secret": None, "more": 1},
+        {"product_key", "device_key", "device_secret", "more"},
     ),
-    ("post", "/v1/admit", {"knocks": [{"product_key": PK}, 7]}, {"knocks.0.device_key", "knocks.0.secret", "knocks.1"}),
+    (
+        "post",
+        "/v1/admit",
+        {"knocks": [{"product_key": PK}, 7]},
+        {"knocks.0.device_key", "knocks.0.device_secret", "knocks.1"},
+    ),
     ("post", "/v1/admit", {"knocks": []}, {"knocks"}),
     ("post", "/v1/register", {"nonce": 1}, {"product_key", "device_key", "nonce", "signature"}),
     (

@@ -32,7 +32,7 @@ async def test_the_pages_of_every_list_are_the_list(stage: Stage) -> None:
         assigned = {"product_key": pk, "package_id": package, "quantity": 1}
         stage.made(await stage.operator.post("/v1/assignments", json=assigned), 201)
         await stage.operator.put(f"/v1/products/{pk}/no-renewal/thermo{n}")
-        knock = {"product_key": pk, "device_key": f"thermo{n}", "secret": secrets[pk, f"thermo{n}"]}
+        knock = {"product_key": pk, "device_key": f"thermo{n}", "device_secret": secrets[pk, f"thermo{n}"]}
         stage.made(await stage.gateway.post("/v1/admit", json=knock))
     stage.clock.move(days=340)
     lists: list[tuple[str, dict[str, Any], int]] = [

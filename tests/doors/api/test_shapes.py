@@ -131,7 +131,7 @@ async def test_devices(stage: Stage) -> None:
     lines = [{"device_key": "thermo1", "device_secret": "s3cret-of-1"}, {"device_key": "thermo2"}]
     imported = stage.made(await stage.alice.post(f"/v1/products/{pk}/devices", json={"devices": lines}), 201)["data"]
     assert imported[0] == lines[0]
-    knock = {"product_key": pk, "device_key": "thermo1", "secret": "s3cret-of-1"}
+    knock = {"product_key": pk, "device_key": "thermo1", "device_secret": "s3cret-of-1"}
     answer = stage.made(await stage.gateway.post("/v1/admit", json=knock))
     assert (answer["admitted"], answer["until"], answer["refusal"]) == (True, "2027-01-10T12:00:00Z", None)
     stage.online.add((pk, "thermo1"))
@@ -169,7 +169,7 @@ async def test_devices_are_found_by_what_they_are(stage: Stage) -> None:
     pk, _ = await stage.sold()
     secret = await stage.device(pk, "lamp1")
     await stage.device(pk, "thermo1")
-    knock = {"product_key": pk, "device_key": "lamp1", "secret": secret}
+    knock = {"product_key": pk, "device_key": "lamp1", "device_secret": secret}
     stage.made(await stage.gateway.post("/v1/admit", json=knock))
 
     async def found(**filters: str) -> list[str]:
@@ -223,8 +223,8 @@ async def test_registration(stage: Stage) -> None:
 async def test_many_are_admitted_at_once(stage: Stage) -> None:
     pk, _ = await stage.sold(codes=1)
     secrets = {key: await stage.device(pk, key) for key in ("thermo1", "thermo2")}
-    knocks = [{"product_key": pk, "device_key": key, "secret": secret} for key, secret in secrets.items()]
-    knocks += [knocks[0] | {"secret": "wrong"}, knocks[0] | {"device_key": "a/b"}, knocks[0] | {"product_key": "\0"}]
+    knocks = [{"product_key": pk, "device_key": key, "device_secret": secret} for key, secret in secrets.items()]
+    knocks += [knocks[0] | {"device_secret": "wrong"}, knocks[0] | {"device_key": "a/b"}, knocks[0] | {"product_key": "\0"}]
     data = stage.made(await stage.gateway.post("/v1/admit", json={"knocks": knocks}))["data"]
     assert [each["refusal"] for each in data] == [None, "no_code_available", *["not_authorized"] * 3]
     assert data[1]["device_code"] == 61016
@@ -234,7 +234,7 @@ async def test_many_are_admitted_at_once(stage: Stage) -> None:
 
 async def test_a_gateway_of_one_account_admits_that_accounts_devices_alone(stage: Stage) -> None:
     pk, _ = await stage.sold()
-    knock = {"product_key": pk, "device_key": "thermo1", "secret": await stage.device(pk)}
+    knock = {"product_key": pk, "device_key": "thermo1", "device_secret": await stage.device(pk)}
     for account_id, refusal in ((stage.globex, "not_authorized"), (stage.acme, None)):
         asked = {"account_id": account_id, "name": "gateway", "role": "broker"}
         token = stage.made(await stage.operator.post("/v1/tokens", json=asked), 201)["token"]

@@ -80,7 +80,7 @@ class Terminal:
 
     def knocks(self, product_key: str, device_key: str, secret: str) -> dict[str, Any]:
         """A device at the door of some other gateway."""
-        knock = {"product_key": product_key, "device_key": device_key, "secret": secret}
+        knock = {"product_key": product_key, "device_key": device_key, "device_secret": secret}
         answer: dict[str, Any] = json.loads(self.api("POST", "/v1/admit", knock))
         return answer
 

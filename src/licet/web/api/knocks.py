@@ -36,7 +36,7 @@ Admitting = Annotated[Ask, signed_in(Scope.ADMIT)]
 class Knocked(Told):
     product_key: str
     device_key: str
-    secret: str
+    device_secret: str
 
 
 class KnocksAsked(Told):
@@ -160,7 +160,8 @@ def _knocks(body: Mapping[str, object]) -> list[Knock]:
 
 
 def _knock(given: object, at: str) -> Knock:
-    return Knock(**_texts(given, ("product_key", "device_key", "secret"), at))
+    shown = _texts(given, ("product_key", "device_key", "device_secret"), at)
+    return Knock(shown["product_key"], shown["device_key"], shown["device_secret"])
 
 
 def _texts(given: object, names: Sequence[str], at: str) -> dict[str, str]:
