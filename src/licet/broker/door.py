@@ -17,13 +17,14 @@ import nats.errors
 from licet.admit import admit
 from licet.broker.gate import Gate, Gatekeeping
 from licet.broker.presence import Presence
+from licet.broker.reader import Reader
 from licet.broker.registration import RegistrationDesk
 from licet.broker.relay import Relay
 from licet.broker.server import LICET, LICET_SYS, PAYLOAD_BYTES
 from licet.broker.servers import Servers
 from licet.broker.streams import make_streams
 from licet.broker.tokens import Signer
-from licet.broker.wire import connected
+from licet.broker.wire import connected, either
 from licet.enrol import check_registration, register
 from licet.postgres.books import Books
 
@@ -66,9 +67,13 @@ class Door:
             settle_seconds=wiring.keeping.patience_seconds,
             payload_bytes=wiring.payload_bytes,
         )
+        self.reader = Reader(books, clock, urls=wiring.urls, password=wiring.password)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Answer devices until ``stop``; then answer who was heard, and close."""
+        """Answer devices, and count what they say, until ``stop``; then answer who was heard, and close."""
+        await asyncio.gather(self._answer_on(stop), _kept("reader", partial(self.reader.run, stop), stop))
+
+    async def _answer_on(self, stop: asyncio.Event) -> None:
         reached = True
         while not stop.is_set():
             try:
@@ -78,7 +83,7 @@ class Door:
                 if reached:
                     log.warning("The broker cannot be reached (%r); trying for as long as it takes.", away)
                 reached = False
-            await _either(stop.wait(), asyncio.sleep(RETRY_SECONDS))
+            await either(stop.wait(), asyncio.sleep(RETRY_SECONDS))
 
     async def _answer(self, stop: asyncio.Event) -> None:
         lost = asyncio.Event()
@@ -99,7 +104,7 @@ class Door:
             log.info("The gate is open.")
             self.open.set()
             try:
-                await _either(stop.wait(), lost.wait())
+                await either(stop.wait(), lost.wait())
             finally:
                 self.open.clear()
                 # They are asked to end, not cancelled: a request that is answered in the same instant loses the
@@ -123,13 +128,3 @@ async def _kept(room: str, keep: Callable[[], Awaitable[None]], over: asyncio.Ev
         except Exception:
             log.exception("The %s stumbled; it goes on.", room)
             await asyncio.sleep(RETRY_SECONDS)
-
-
-async def _either(*events: Awaitable[object]) -> None:
-    tasks = [asyncio.ensure_future(event) for event in events]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

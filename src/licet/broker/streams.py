@@ -9,13 +9,26 @@ from nats.js.errors import NotFoundError
 EVENTS = "EVENTS"
 EVENT_SUBJECTS = "licet.events"
 
+#: The server's own stream, in which a message at QoS 1 or 2 lies when it is acknowledged.
+MESSAGES = "$MQTT_msgs"
+#: Whatever devices send. Only of messages at QoS 0 these copies are the first ones.
+UPLINK = "UPLINK"
+#: The streams that messages are counted from.
+COUNTED = (MESSAGES, UPLINK)
+
 DAY_SECONDS = 24 * 60 * 60.0
+
+# A message at QoS 2 whose device asks about it again after the server has died is known for so long.
+DUPLICATES_SECONDS = 60 * 60.0
 
 log = logging.getLogger(__name__)
 
 
 def wanted_streams(*, replicas: int) -> list[StreamConfig]:
-    """What licet tells the outside, and what devices say at QoS 1 and above."""
+    """What licet tells the outside, and what devices say and are told.
+
+    Messages have no age at which they go: they go when they are counted and their product's storage days are over.
+    """
     return [
         StreamConfig(
             name=EVENTS,
@@ -29,11 +42,19 @@ def wanted_streams(*, replicas: int) -> list[StreamConfig]:
         # The server would make this one itself, but keep a message only while somebody waits for it. A device's message
         # is acknowledged when it lies here, so here is where it is safe until it has been counted.
         StreamConfig(
-            name="$MQTT_msgs",
+            name=MESSAGES,
             subjects=["$MQTT.msgs.>"],
             retention=RetentionPolicy.LIMITS,
             storage=StorageType.FILE,
-            max_age=DAY_SECONDS,
+            duplicate_window=DUPLICATES_SECONDS,
+            num_replicas=replicas,
+        ),
+        StreamConfig(
+            name=UPLINK,
+            description="What devices send; messages at QoS 0 are counted from here.",
+            subjects=["up.>"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
             num_replicas=replicas,
         ),
     ]
@@ -50,4 +71,10 @@ async def make_streams(jetstream: JetStreamContext, *, replicas: int = 1) -> Non
         if found.retention != wanted.retention:
             log.warning(
                 "The stream %s keeps messages by %s; licet needs %s.", found.name, found.retention, wanted.retention
+            )
+        if found.name in COUNTED and found.max_age:
+            log.warning(
+                "The stream %s drops messages after %.0f seconds, whether they are counted or not.",
+                found.name,
+                found.max_age,
             )

@@ -1,8 +1,9 @@
 """licet's own connections to the server."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from nats.aio.client import Client
 
@@ -52,3 +53,21 @@ async def settled(connection: Client) -> None:
     heard = await connection.subscribe(inbox, max_msgs=1)
     await connection.publish(inbox)
     await heard.next_msg(timeout=SETTLE_SECONDS)
+
+
+async def either(*events: Awaitable[object]) -> None:
+    """Return when one of them has come."""
+    tasks = [asyncio.ensure_future(event) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def pause(seconds: float, over: asyncio.Event) -> None:
+    """Rest for so long, unless it is over before."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await over.wait()

@@ -77,6 +77,12 @@ async def behind(books: Books) -> dict[str, tuple[int, int | None]]:
     return {row[0]: (row[1], row[2]) for row in await books.all(_sql.behind)}
 
 
+async def counted_until(books: Books, stream: str) -> int:
+    """The last sequence of a stream up to which all is counted. What lies behind it must not be purged."""
+    claimed_sequence, uncounted = (await behind(books)).get(stream, (0, None))
+    return claimed_sequence if uncounted is None else uncounted - 1
+
+
 async def count(books: Books, tallies: Sequence[Tally]) -> list[Tally]:
     """Returns those for which there is no such device."""
     rows = await books.all(

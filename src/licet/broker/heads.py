@@ -1,0 +1,202 @@
+"""The heads of a stream's messages, read in whole chunks: what is only to be counted is never made into a message.
+
+The server sends a message's subject, its place in the stream, when it came and how large it is, without its payload;
+one pattern runs over all that has arrived. That is safe because no device can put a space, a control character or a
+header into what it says. And it is checked: the server numbers what it sends for each reading, so a head that was
+missed, doubled or made up shows in the number of the last.
+"""
+
+import asyncio
+import json
+import re
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.client import JetStreamContext
+from nats.js.errors import NotFoundError
+
+CHUNK_BYTES = 2**20
+ANSWER_SECONDS = 5.0
+PORT = 4222
+# The server forgets a reading that nobody asked anything of for so long.
+FORGOTTEN_SECONDS = 30.0
+
+_HEAD = re.compile(
+    rb"HMSG (?:\$MQTT\.msgs\.)?(?:(up|down)\.([^. ]+(?:\.[^. ]+)?)([^ ]*)|[^ ]+) \d+ "
+    # Stream, consumer, deliveries, stream sequence, number within this reading, time, what is left.
+    rb"\$JS\.ACK\.(?:[^. ]+\.[^. ]+\.)??[^. ]+\.[^. ]+\.\d+\.(\d+)\.(\d+)\.(\d{9})\d+\.\d+(?:\.[^. ]+)? \d+ \d+\r\n"
+    rb"NATS/1\.0\r\n(?:Nmqtt-Pub:(\d)\r\n)?(?:[^\r]+\r\n)*?Nats-Msg-Size: (\d+)\r\n\r\n\r\n"
+)
+_LAST_LINE = b"\r\nNats-Msg-Size: "
+_END_OF_HEAD = re.compile(rb"\r\nNats-Msg-Size: \d+\r\n\r\n\r\n")
+_STATUS = re.compile(rb"HMSG [^ ]+ \d+ \d+ \d+\r\nNATS/1\.0 (\d{3})([^\r]*)\r\n")
+_NO_MORE = (b"404", b"408")
+
+# What a head says, as it stands in the chunk: direction and device (PK.DK; both empty for what is no device's), topic
+# (from its dot on), sequence, number within the reading, tens of seconds since 1970, QoS (empty for what did not come
+# by MQTT), bytes of payload.
+SEQUENCE, NUMBER = 3, 4
+
+
+Head = tuple[bytes, ...]
+
+
+class ReadingError(Exception):
+    """The server did not send all that it was asked for. Nothing of it is used; it is asked again."""
+
+
+class Heads:
+    """A connection on which heads come, for one reader. After an error it is of no more use."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, jetstream: JetStreamContext) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._jetstream = jetstream
+        self._inbox = f"_INBOX.{secrets.token_hex(11)}"
+        self._readings = 0
+
+    async def between(self, stream: str, first: int, last: int) -> list[Head]:
+        """The heads of all messages with these sequences that the stream still holds.
+
+        1. The server begins a reading at the first of them, and is asked for as many as there can be.
+        2. Chunks are taken up until the last has come, or the server has no more.
+        3. If the last did not come, the stream's leader is asked whether it, or any before it, is there at all.
+        """
+        made = await self._jetstream.add_consumer(
+            stream,
+            ConsumerConfig(
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+                opt_start_seq=first,
+                ack_policy=AckPolicy.NONE,
+                headers_only=True,
+                mem_storage=True,
+                num_replicas=1,
+                inactive_threshold=FORGOTTEN_SECONDS,
+            ),
+            timeout=ANSWER_SECONDS,
+        )
+        found = await self._pull(stream, made.name, most=last - first + 1, last=last)
+        await self._jetstream.delete_consumer(stream, made.name)
+        read_to = _sequence(found) if found else first - 1
+        if read_to > last:
+            return [head for head in found if int(head[SEQUENCE]) <= last]
+        if read_to < last and len(found) < last - first + 1 and await self._holds(stream, read_to + 1, last):
+            raise ReadingError(f"{stream} holds more between {read_to} and {last} than it sent")
+        return found
+
+    async def _pull(self, stream: str, consumer: str, *, most: int, last: int) -> list[Head]:
+        self._readings += 1
+        sid, inbox = self._readings, f"{self._inbox}.{self._readings}"
+        asked = b'{"batch":%d,"no_wait":true}' % most
+        next_ones = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._writer.write(f"SUB {inbox} {sid}\r\nPUB {next_ones} {inbox} {len(asked)}\r\n".encode() + asked + b"\r\n")
+        found: list[Head] = []
+        waiting, over = b"", False
+        while not over:
+            waiting += await self._chunk()
+            end = _end_of_heads(waiting)
+            found += _HEAD.findall(waiting, 0, end)
+            waiting = waiting[end:]
+            over = len(found) == most or _is_over(stream, waiting)
+            if not over and found and _sequence(found) >= last:
+                over = True
+                await self._let_pass()
+        self._writer.write(b"UNSUB %d\r\n" % sid)
+        if found and int(found[-1][NUMBER]) != len(found):
+            raise ReadingError(f"{stream} sent {int(found[-1][NUMBER])} heads, of which {len(found)} could be read")
+        return found
+
+    async def _chunk(self) -> bytes:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            chunk = await self._reader.read(CHUNK_BYTES)
+        if not chunk:
+            raise ReadingError("the connection to the broker ended")
+        if b"PING\r\n" in chunk:
+            self._writer.write(b"PONG\r\n")
+        return chunk
+
+    async def _let_pass(self) -> None:
+        """More was asked for than is wanted: what is still on its way is passed over."""
+        self._writer.write(b"UNSUB %d\r\nPING\r\n" % self._readings)
+        passed = b""
+        while b"PONG\r\n" not in passed:
+            passed = passed[-5:] + await self._chunk()
+
+    async def _holds(self, stream: str, first: int, last: int) -> bool:
+        """Whether there is any message with these sequences; the stream's leader knows."""
+        try:
+            found = await self._jetstream.get_msg(stream, seq=first, subject=">", next=True)
+        except NotFoundError:
+            return False
+        return found.seq is not None and found.seq <= last
+
+
+def _sequence(found: list[Head]) -> int:
+    return int(found[-1][SEQUENCE])
+
+
+def _end_of_heads(waiting: bytes) -> int:
+    """Where the last whole head ends. No topic can hold the space that is looked for."""
+    at = len(waiting)
+    while (at := waiting.rfind(_LAST_LINE, 0, at)) >= 0:
+        if whole := _END_OF_HEAD.match(waiting, at):
+            return whole.end()
+    return 0
+
+
+def _is_over(stream: str, waiting: bytes) -> bool:
+    """Whether the server has said that there is no more."""
+    if waiting.startswith(b"-ERR"):
+        raise ReadingError(waiting.decode(errors="replace"))
+    status = _STATUS.search(waiting)
+    if status is not None and status[1] not in _NO_MORE:
+        raise ReadingError(f"{stream}: {status[1].decode()}{status[2].decode(errors='replace')}")
+    return status is not None
+
+
+@asynccontextmanager
+async def heads_from(
+    urls: Sequence[str], user: str, password: str, jetstream: JetStreamContext
+) -> AsyncIterator[Heads]:
+    """A connection of one's own for heads, to the first server that answers."""
+    reader, writer = await _dialled(urls)
+    try:
+        said = {
+            "verbose": False,
+            "pedantic": False,
+            "headers": True,
+            "no_responders": True,
+            "user": user,
+            "pass": password,
+        }
+        writer.write(
+            b"CONNECT %b\r\nPING\r\n" % json.dumps(said | {"name": f"{user} reads", "lang": "python"}).encode()
+        )
+        async with asyncio.timeout(ANSWER_SECONDS):
+            if (answer := await reader.readline()) != b"PONG\r\n":
+                raise ReadingError(answer.decode(errors="replace"))
+        yield Heads(reader, writer, jetstream)
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _dialled(urls: Sequence[str]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    for url in urls:
+        at = urlsplit(url)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                reader, writer = await asyncio.open_connection(at.hostname, at.port or PORT, limit=2 * CHUNK_BYTES)
+                info = json.loads((await reader.readline()).removeprefix(b"INFO "))
+                if at.scheme == "tls" or info.get("tls_required"):
+                    await writer.start_tls(ssl.create_default_context(), server_hostname=at.hostname)
+        except (OSError, ValueError) as away:
+            refused = away
+            continue
+        return reader, writer
+    raise ReadingError(f"no broker can be reached: {refused!r}")
