@@ -5,16 +5,20 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Call it for the present instant, in UTC. Started at an instant, it goes on from there as time really passes."""
+    """Call it for the present instant, in UTC. Started at an instant, it goes on from there as time really passes.
 
-    def __init__(self, start: datetime | None = None) -> None:
+    ``began``: what the machine's own clock said at that instant. Processes that are told the same two agree on the time
+    to the microsecond.
+    """
+
+    def __init__(self, start: datetime | None = None, began: float | None = None) -> None:
         self._start = start
-        self._began = time.monotonic()
+        self.began = time.monotonic() if began is None else began
 
     def __call__(self) -> datetime:
         if self._start is None:
             return datetime.now(UTC)
-        return self._start + timedelta(seconds=time.monotonic() - self._began)
+        return self._start + timedelta(seconds=time.monotonic() - self.began)
 
 
 def instant(text: str) -> datetime:

@@ -44,6 +44,10 @@ def _number(text: str, least: int, most: int) -> int:
     return int(text)
 
 
+def _maybe_seconds(text: str) -> float | None:
+    return float(text) if text else None
+
+
 def _maybe_number(text: str) -> int | None:
     return _count(text) if text else None
 
@@ -155,6 +159,9 @@ class Settings:
     session_hours: int = setting("12", "How long somebody stays signed in.", unit="hours", read=_some)
     log_level: str = setting("info", "The least that is logged: debug, info, warning or error.", read=_level)
     now: datetime | None = setting("", "The instant at which this process starts.", read=_maybe_instant, hidden=True)
+    now_began: float | None = setting(
+        "", "What the machine's clock said at that instant.", read=_maybe_seconds, hidden=True
+    )
     http_fd: int | None = setting("", "The socket that the supervisor hands down.", read=_maybe_number, hidden=True)
 
     def environment(self) -> dict[str, str]:

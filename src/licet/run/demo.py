@@ -74,7 +74,7 @@ async def _run(settings: Settings) -> None:
     stop = asyncio.Event()
     for asked in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(asked, stop.set)
-    clock = Clock(settings.now)
+    clock = Clock(settings.now, settings.now_began)
     async with Books.open(settings.database_url, key_file.load(settings.key_file), connections=2) as books:
         live = await live_through(books, settings, now=clock())
     log.info("The demo's books are ready; %d devices connect.", len(live))

@@ -5,9 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from licet.run.child import spawn, stop
@@ -23,7 +20,6 @@ class LicetProcess:
         command: str,
         settings: Settings,
         *,
-        clock: Callable[[], datetime],
         answers_at: tuple[str, int] | None,
     ) -> None:
         """`answers_at`: where it must say that it is ready; None if running is all that is asked of it."""
@@ -32,17 +28,14 @@ class LicetProcess:
         self.process: subprocess.Popen[bytes] | None = None
         self._command = command
         self._settings = settings
-        self._clock = clock
         self._answers_at = answers_at
 
     def prepare(self) -> None:
         """Everything it needs is there before it is started."""
 
     def spawn(self) -> subprocess.Popen[bytes]:
-        """Start the process. If this `up` lives in another time, so does the process, from the present instant on."""
+        """Start the process."""
         settings = self._settings
-        if settings.now is not None:
-            settings = replace(settings, now=self._clock())
         outside = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
         keep = () if settings.http_fd is None else (settings.http_fd,)
         self.process = spawn(

@@ -71,7 +71,7 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for asked in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(asked, stop.set)
-    clock = Clock(settings.now)
+    clock = Clock(settings.now, settings.now_began)
     async with Books.open(settings.database_url, key_file.load(settings.key_file)) as books:
         devices = DevicesDoor(wiring(settings), books, clock)
         app = create_app(

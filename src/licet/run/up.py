@@ -50,7 +50,8 @@ class _Up:
 
     def __init__(self, settings: Settings, *, demo: bool) -> None:
         self._clock = Clock(settings.now)
-        self._settings = data_folder.complete(settings)
+        # Whoever is started here, now or again, lives in the same time as we do.
+        self._settings = replace(data_folder.complete(settings), now_began=self._clock.began)
         self._demo = demo
         self._supervisor = Supervisor(_say)
         self._postgres: Postgres | None = None
@@ -132,7 +133,7 @@ class _Up:
             await self._supervisor.start(process)
 
     def _licet_process(self, name: str, command: str, *, answers_at: tuple[str, int] | None) -> LicetProcess:
-        return LicetProcess(name, command, self._settings, clock=self._clock, answers_at=answers_at)
+        return LicetProcess(name, command, self._settings, answers_at=answers_at)
 
     def _mqtt_host(self) -> str:
         if self._nats is not None:
