@@ -74,6 +74,18 @@ def test_it_runs_from_any_folder_with_what_it_was_given(checkout: Callable[[str]
     assert said[2:] == ["-P", "-m", "licet.run.cli", "explain", "a b", "", "$HOME", "--x=*"]
 
 
+@pytest.mark.parametrize("inside", static_files.FILES)
+def test_it_installs_only_what_is_not_there(checkout: Callable[[str], Path], inside: str) -> None:
+    folder = checkout("licet")
+    environment = Path(say([folder / "licet", "up"]).stdout.splitlines()[0]).parents[1]
+    assert "installing" not in say([folder / "licet", "up"]).stderr
+    (folder / "src" / "licet" / "web" / "static" / "vendor" / Path(inside).name).unlink()
+    (environment / "bin" / "pip").touch()  # what installs is the environment's python, which here only says so
+    done = say([folder / "licet", "up"], UV_OFFLINE="1")
+    assert "installing" in done.stderr
+    assert "-m\npip\ninstall" in done.stdout
+
+
 def test_a_link_to_it_finds_its_checkout(checkout: Callable[[str], Path], tmp_path: Path) -> None:
     folder = checkout("licet")
     (tmp_path / "link").symlink_to(folder / "licet")
