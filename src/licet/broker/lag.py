@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
@@ -17,8 +17,7 @@ LATE_SECONDS = 30.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
+class Lag(NamedTuple):
     """How much of a stream is not counted yet, and for how many seconds the oldest of it has lain there."""
 
     messages: int

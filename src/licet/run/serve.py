@@ -1,7 +1,7 @@
 """`licet serve`: one licet process, on a PostgreSQL and a nats-server that are there already. Many may share the work.
 
 1. open the books; wait for them if need be
-2. open the devices' door: whoever knocks is answered
+2. open the devices' door: whoever knocks is answered, whatever is said is counted
 3. open the web door: console and API
 4. sweep, now and then
 5. on SIGTERM: hear nobody new, answer who was heard, close
@@ -84,6 +84,7 @@ async def _serve(settings: Settings) -> None:
             presence=devices.presence.online,
             knocks=lambda: devices.gate.tally,
             ready=devices.open.is_set,
+            lag=lambda: devices.reader.lag,
         )
         await asyncio.gather(
             devices.run(stop), _listen(app, settings, stop), _sweep_all_day(books, clock, settings.sweep_seconds, stop)

@@ -27,6 +27,7 @@ from licet.web.api import (
     people,
     products,
     tokens,
+    usage,
 )
 from licet.web.docs import show_docs
 from licet.web.door import Door
@@ -37,7 +38,7 @@ from licet.web.watch import Watch
 
 _LINK_HOURS = 24
 
-_NOUNS = (accounts, packages, products, lots, assignments, devices, knocks, people, tokens, audit, events)
+_NOUNS = (accounts, packages, products, lots, assignments, devices, knocks, usage, people, tokens, audit, events)
 
 
 def create_app(
@@ -51,6 +52,7 @@ def create_app(
     presence: Callable[[str, str], bool],
     knocks: Callable[[], Mapping[str, int]],
     ready: Callable[[], bool],
+    lag: Callable[[], Mapping[str, tuple[int, float]]] = dict,
     link_hours: int = _LINK_HOURS,
 ) -> FastAPI:
     """The web door on these books. Nothing of it is global: there may be any number of them side by side."""
@@ -65,6 +67,7 @@ def create_app(
         presence=presence,
         knocks=knocks,
         ready=ready,
+        lag=lag,
         tries=Tries(),
     )
     app = bare_app()

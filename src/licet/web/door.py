@@ -15,7 +15,8 @@ from licet.web.tries import Tries
 @dataclass(slots=True, kw_only=True)
 class Door:
     """``presence`` says whether a device is connected now, ``knocks`` how many were answered how, ``ready`` whether the
-    devices' door is open. ``said_no`` is set by the console: how a page says no, where a program gets problem+json."""
+    devices' door is open, ``lag`` how far counting is behind each of the broker's streams: messages and seconds.
+    ``said_no`` is set by the console: how a page says no, where a program gets problem+json."""
 
     books: Books
     clock: Callable[[], datetime]
@@ -27,6 +28,7 @@ class Door:
     presence: Callable[[str, str], bool]
     knocks: Callable[[], Mapping[str, int]]
     ready: Callable[[], bool]
+    lag: Callable[[], Mapping[str, tuple[int, float]]]
     tries: Tries
     said_no: Callable[[Request, Problem], Awaitable[Response]] | None = None
 

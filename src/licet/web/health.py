@@ -53,6 +53,13 @@ class Gauges:
         ready = GaugeMetricFamily("licet_devices_door_open", "Whether devices are answered (1) or not (0).")
         ready.add_metric([], int(self._door.ready()))
         yield ready
+        messages = GaugeMetricFamily("licet_lag_messages", "Messages that are not counted yet.", labels=["stream"])
+        seconds = GaugeMetricFamily("licet_lag_seconds", "Age of the oldest of these.", labels=["stream"])
+        for stream, lag in sorted(self._door.lag().items()):
+            messages.add_metric([stream], lag[0])
+            seconds.add_metric([stream], lag[1])
+        yield messages
+        yield seconds
         pool = GaugeMetricFamily("licet_books_pool", "Connections to the books, as the pool counts.", labels=["what"])
         for what, count in sorted(self._door.books.pool_stats().items()):
             pool.add_metric([what], count)
