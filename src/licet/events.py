@@ -35,6 +35,9 @@ class Kind(StrEnum):
     ALLOWANCE_NEARLY_USED = "allowance_nearly_used"
     ALLOWANCE_USED_UP = "allowance_used_up"
     DEVICES_CUT_OFF = "devices_cut_off"
+    OTA_OFFERED = "ota_offered"
+    OTA_COMPLETED = "ota_completed"
+    OTA_FAILED = "ota_failed"
 
 
 #: What each of them says, and the names of the facts that come with it.
@@ -85,6 +88,15 @@ MEANINGS: dict[Kind, tuple[str, tuple[str, ...]]] = {
         "Devices of an account that blocks have used a day's allowance, and are out until the day ends.",
         ("until", "device_keys"),
     ),
+    Kind.OTA_OFFERED: (
+        "A campaign offered devices a firmware: where they fetch it, how many bytes it has, and their hash.",
+        ("campaign_id", "firmware_id", "url", "bytes", "sha256", "device_keys"),
+    ),
+    Kind.OTA_COMPLETED: (
+        "Upgrades were completed, and charged as so many attempts each.",
+        ("ids", "attempts", "device_keys"),
+    ),
+    Kind.OTA_FAILED: ("Upgrades failed, and were released.", ("ids", "device_keys")),
 }
 
 #: After these, sessions that are open at the broker are no longer permitted: the broker is told to hang up.

@@ -79,6 +79,16 @@ class Reason(Enum):
         "It may connect again at {until}; a larger package or another mode of the account avoids this.",
         403,
     )
+    OTA_USED_UP = _No(
+        "ota_used_up",
+        "This upgrade costs {attempts} of the month's attempts; {device_key} has {left} left, and its account blocks "
+        "what goes beyond.",
+        "Wait for the next month, or take a larger package or another mode of the account.",
+        403,
+    )
+    DEVICE_INACTIVE = _No(
+        "device_inactive", "{device_key} is not active.", "Let it connect first: that activates it.", 403
+    )
     RENEWAL_OFF = _No(
         "renewal_off",
         "{device_key} has expired and does not renew.",
@@ -128,6 +138,18 @@ class Reason(Enum):
     )
     VIRTUAL_DEVICE_EXISTS = _No(
         "virtual_device_exists", "{product} has its one virtual device already.", "Delete that one first.", 409
+    )
+    OTA_ENDED = _No(
+        "ota_ended",
+        "This upgrade is not under way: it is {state}.",
+        "Begin another one, if the device still needs it.",
+        409,
+    )
+    FIRMWARE_IN_USE = _No(
+        "firmware_in_use",
+        "{name} is offered to devices, or being fetched.",
+        "Stop its campaigns, and wait until the transfers have ended.",
+        409,
     )
     LAST_OWNER = _No("last_owner", "This is the last owner of the account.", "Make somebody else an owner first.", 409)
 

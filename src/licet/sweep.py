@@ -1,4 +1,4 @@
-"""Sweep: bring renewals up to now, and give notice of what is coming (rules D1 to D6).
+"""Sweep: bring renewals up to now, and give notice of what is coming (rules D1 to D6); release idle upgrades (F3).
 
 Nothing here makes a device expire. Time does; we write it down. A sweep may run late, twice, or on two machines at
 once: whoever is admitted next, or assigns a code next, settles the same renewals in the same order.
@@ -6,9 +6,11 @@ once: whoever is admitted next, or assigns a code next, settles the same renewal
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from licet.events import Happening, Kind
-from licet.postgres import activations, events, lots, notices, products
+from licet.firmware import IDLE
+from licet.postgres import activations, events, lots, notices, ota, products
 from licet.postgres.books import Books
 from licet.postgres.notices import NEAR_EXPIRY, RUN_OUT
 from licet.postgres.turns import Work, take_turn
@@ -28,6 +30,7 @@ class Swept:
     renewed: int = 0
     lapsed: int = 0
     notices: int = 0
+    released: int = 0
 
 
 async def sweep(books: Books, *, now: datetime) -> Swept:
@@ -35,6 +38,7 @@ async def sweep(books: Books, *, now: datetime) -> Swept:
 
     1. Of each product in which spans have ended, settle the renewals, in bites of one transaction each.
     2. Give notice of devices near their expiry, and of products whose codes will not cover the renewals ahead.
+    3. Fail upgrades that nobody has heard of for a day: their attempts are released.
     """
     renewed = lapsed = 0
     for product_id in await products.due(books, now=now):
@@ -47,7 +51,21 @@ async def sweep(books: Books, *, now: datetime) -> Swept:
                     settled = await renew(held, product, now=now, most=_BITE)
                     renewed, lapsed = renewed + settled.renewed, lapsed + settled.lapsed
                     finished = settled.finished
-    return Swept(renewed, lapsed, await _give_notice(books, now=now))
+    given = await _give_notice(books, now=now)
+    return Swept(renewed, lapsed, given, await _release(books, now=now))
+
+
+async def _release(books: Books, *, now: datetime) -> int:
+    """Upgrades that have not moved for a day have failed (rule F3). Returns how many."""
+    async with books.transaction() as books:
+        failed = await ota.fail_idle(books, since=now - IDLE, most=_BITE, now=now)
+        happenings = []
+        for (account_id, product_key), those in groupby(failed, lambda each: each[:2]):
+            _, _, device_keys, ids = zip(*those, strict=True)
+            facts = {"ids": list(ids), "device_keys": list(device_keys)}
+            happenings.append(Happening(Kind.OTA_FAILED, account_id, product_key, facts))
+        await events.tell(books, happenings, now=now)
+        return len(failed)
 
 
 async def _give_notice(books: Books, *, now: datetime) -> int:

@@ -1,8 +1,5 @@
 -- Allowances: messages, OTA upgrades and storage are metered; accounts charge or block.
 
--- How long a product's messages are kept, if longer than its package grants (E5).
-ALTER TABLE products ADD COLUMN keep_days integer CHECK (keep_days > 0);
-
 -- Whether an account's excess is charged or its devices are cut off, and since which midnight of its calendar (E4).
 CREATE TABLE account_modes (
     account_id text COLLATE "C" NOT NULL REFERENCES accounts,
@@ -58,6 +55,47 @@ CREATE TABLE stored_bytes (
     CONSTRAINT stored_bytes_pkey PRIMARY KEY (product_id, stored_on)
 );
 
+-- How many days a product's messages are kept, if longer than its package grants; from which day of its account's calendar
+-- on (E5). Without a number: as granted.
+CREATE TABLE product_keeps (
+    product_id integer     NOT NULL REFERENCES products,
+    starts_on  date        NOT NULL,
+    keep_days  integer     CHECK (keep_days > 0),
+    set_at     timestamptz NOT NULL,
+    set_by     text        NOT NULL,
+    CONSTRAINT product_keeps_pkey PRIMARY KEY (product_id, starts_on)
+);
+
+-- Up to which instant the messages of a product's devices are gone from the broker's disks (E5).
+CREATE TABLE storage_purges (
+    product_id   integer     NOT NULL REFERENCES products,
+    purged_until timestamptz NOT NULL,
+    CONSTRAINT storage_purges_pkey PRIMARY KEY (product_id)
+);
+
+-- Messages to devices. The payload stands here until the message lies in the broker's stream, under that sequence.
+-- after_sequence: the stream's last one before this message was first sent; only after it can the message be.
+CREATE TABLE downlinks (
+    ordinal        bigint GENERATED ALWAYS AS IDENTITY,
+    id             text COLLATE "C" DEFAULT 'msg_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
+    product_id     integer     NOT NULL REFERENCES products,
+    device_id      bigint      NOT NULL,
+    topic          text        NOT NULL,
+    bytes          integer     NOT NULL,
+    payload        bytea,
+    asked_at       timestamptz NOT NULL,
+    asked_by       text        NOT NULL,
+    after_sequence bigint,
+    sequence       bigint,
+    delivered_at   timestamptz,
+    CONSTRAINT downlinks_pkey PRIMARY KEY (id),
+    CHECK ((payload IS NULL) = (sequence IS NOT NULL))
+);
+CREATE INDEX downlinks_waiting ON downlinks (ordinal) WHERE sequence IS NULL;
+CREATE INDEX downlinks_sent ON downlinks (sequence) WHERE delivered_at IS NULL;
+CREATE INDEX downlinks_device ON downlinks (device_id, ordinal);
+CREATE INDEX downlinks_product ON downlinks (product_id, asked_at);
+
 -- Devices that are cut off, of accounts that block: until the account's next midnight (E4).
 CREATE TABLE cut_offs (
     device_id bigint      NOT NULL,
@@ -86,19 +124,22 @@ CREATE TABLE usage_reports (
 
 -- Files that devices are upgraded with; their bytes lie in licet's own folder, by their hash.
 CREATE TABLE firmwares (
-    id          text COLLATE "C" DEFAULT 'fw_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
+    id          text COLLATE "C" DEFAULT 'fmw_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
     account_id  text COLLATE "C" NOT NULL REFERENCES accounts,
     name        text        NOT NULL,
     bytes       bigint      NOT NULL CHECK (bytes > 0),
     sha256      bytea       NOT NULL,
     uploaded_at timestamptz NOT NULL,
     uploaded_by text        NOT NULL,
+    deleted_at  timestamptz,
     CONSTRAINT firmwares_pkey PRIMARY KEY (id)
 );
+CREATE INDEX firmwares_account ON firmwares (account_id, uploaded_at, id);
+CREATE INDEX firmwares_sha256 ON firmwares (sha256);
 
 -- An upgrade of many devices, which may be stopped.
 CREATE TABLE ota_campaigns (
-    id          text COLLATE "C" DEFAULT 'oc_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
+    id          text COLLATE "C" DEFAULT 'cmp_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
     product_id  integer          NOT NULL REFERENCES products,
     firmware_id text COLLATE "C" NOT NULL REFERENCES firmwares,
     started_at  timestamptz      NOT NULL,
@@ -106,28 +147,36 @@ CREATE TABLE ota_campaigns (
     stopped_at  timestamptz,
     CONSTRAINT ota_campaigns_pkey PRIMARY KEY (id)
 );
+CREATE INDEX ota_campaigns_product ON ota_campaigns (product_id, started_at, id);
 
 -- Upgrades of single devices: offered by a campaign, reserved at the start, charged when complete, released when failed
--- (F3). month_on: the first day of the month of the account's calendar in which it was reserved. sent: the bytes that
--- licet itself has sent of it.
+-- (F3). began_at: offered, or reserved without an offer; moved_at: begun, or bytes of it were sent, last. month_on: the
+-- first day of the month of the account's calendar in which it was reserved. sent: the bytes that licet itself has sent
+-- of it.
 CREATE TABLE ota_upgrades (
     id          text COLLATE "C" DEFAULT 'ota_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
     device_id   bigint           NOT NULL,
+    product_id  integer          NOT NULL REFERENCES products,
     campaign_id text COLLATE "C" REFERENCES ota_campaigns,
     firmware_id text COLLATE "C" REFERENCES firmwares,
     bytes       bigint           NOT NULL CHECK (bytes >= 0),
-    sent        bigint           NOT NULL,
+    sent        bigint           NOT NULL CHECK (sent >= 0),
     attempts    integer          NOT NULL CHECK (attempts > 0),
     state       text             NOT NULL
         CHECK (state IN ('offered', 'reserved', 'completed', 'failed', 'withdrawn')),
     month_on    date,
-    offered_at  timestamptz,
+    began_at    timestamptz      NOT NULL,
+    moved_at    timestamptz      NOT NULL,
     reserved_at timestamptz,
     ended_at    timestamptz,
     CONSTRAINT ota_upgrades_pkey PRIMARY KEY (id),
     CONSTRAINT ota_upgrades_offered_once UNIQUE (campaign_id, device_id),
     CHECK ((state IN ('offered', 'reserved')) = (ended_at IS NULL)),
     CHECK ((month_on IS NULL) = (reserved_at IS NULL)),
-    CHECK (state NOT IN ('reserved', 'completed') OR reserved_at IS NOT NULL)
+    CHECK ((state IN ('offered', 'withdrawn')) = (reserved_at IS NULL))
 );
 CREATE INDEX ota_upgrades_device ON ota_upgrades (device_id, month_on);
+CREATE INDEX ota_upgrades_month ON ota_upgrades (product_id, month_on);
+CREATE INDEX ota_upgrades_began ON ota_upgrades (product_id, began_at, id);
+CREATE INDEX ota_upgrades_idle ON ota_upgrades (moved_at) WHERE state = 'reserved';
+CREATE INDEX ota_upgrades_open ON ota_upgrades (firmware_id) WHERE state IN ('offered', 'reserved');
