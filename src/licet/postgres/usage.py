@@ -174,7 +174,10 @@ async def cut_off(books: Books, cut: Sequence[Crossing]) -> set[int]:
 
 @dataclass(frozen=True, slots=True)
 class MessagesUsed:
-    """Messages of a day or a month: of everything that was asked about, or of one product or device of it."""
+    """Messages of a day or a month: of everything that was asked about, or of one product or device of it.
+
+    ``allowance``: what that day allowed the device; a virtual one may use what it likes.
+    """
 
     on: date
     product_key: str | None
@@ -182,6 +185,8 @@ class MessagesUsed:
     up: int
     down: int
     drawn: Drawn
+    allowance: int | None = None
+    product_id: int = 0
 
 
 async def messages_used(
@@ -191,18 +196,68 @@ async def messages_used(
     first: date,
     last: date,
     product_key: str | None = None,
-    device_id: int | None = None,
     by: Literal["day", "month"] = "day",
-    whose: Literal["total", "product", "device"] = "total",
+    whose: Literal["total", "product"] = "total",
+    after: tuple[date, str] = (date.min, ""),
+    limit: int | None = None,
 ) -> list[MessagesUsed]:
+    """``after``: day or month and product key (of a total: an empty one) of the last row of the page before."""
     rows = await books.all(
         _sql.messages_used,
         account_id=account_id,
         first=first,
         last=last,
+        days=_days(max(first, after[0]), last),
         product_key=product_key,
-        device_id=device_id,
         by=by,
         whose=whose,
+        after_on=after[0],
+        after_key=after[1],
+        limit=limit,
     )
-    return [MessagesUsed(row[0], row[1], row[2], row[3], row[4], Drawn(row[5], row[6])) for row in rows]
+    return [MessagesUsed(row[0], row[1] or None, None, row[2], row[3], Drawn(row[4], row[5])) for row in rows]
+
+
+async def messages_used_by(
+    books: Books, device_ids: Sequence[int], *, first: date, last: date, by: Literal["day", "month"] = "day"
+) -> list[MessagesUsed]:
+    """Product by product, by device key, the first day first."""
+    rows = await books.all(
+        _sql.messages_used_by, device_ids=list(device_ids), first=first, last=last, days=_days(first, last), by=by
+    )
+    return [MessagesUsed(row[0], row[1], row[2], row[3], row[4], Drawn(row[5], row[6]), row[7], row[8]) for row in rows]
+
+
+async def messages_allowed(books: Books, device_id: int, *, used_on: date) -> int | None:
+    row = await books.one(_sql.messages_allowed, device_id=device_id, used_on=used_on)
+    return row[0] if row else None
+
+
+async def whose(books: Books, product_key: str, device_key: str | None = None) -> tuple[str, int | None] | None:
+    """(account, device or None); None if there never was such a product."""
+    row = await books.one(_sql.whose, product_key=product_key, device_key=device_key)
+    return (row[0], row[1]) if row else None
+
+
+async def fleet(
+    books: Books,
+    account_id: str | None,
+    *,
+    product_key: str | None = None,
+    after: tuple[int, str] = (0, ""),
+    limit: int,
+) -> list[tuple[int, int, str]]:
+    """(device id, product id, device key). ``after``: product id and device key of the last one of the page before."""
+    rows = await books.all(
+        _sql.fleet,
+        account_id=account_id,
+        product_key=product_key,
+        after_product=after[0],
+        after_key=after[1],
+        limit=limit,
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]

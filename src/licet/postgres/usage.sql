@@ -145,21 +145,80 @@ ON CONFLICT ON CONSTRAINT cut_offs_pkey DO NOTHING
 RETURNING device_id;
 
 -- messages_used --
--- Messages used, covered and in excess (E2, E4), in [first, last], by day or month; of an account, a product or one
--- device; with what is not folded yet. By 'total', 'product' or 'device': whose they are comes back as well.
-WITH used AS (
-    SELECT u.used_on, u.device_id, sum(u.up)::bigint AS up, sum(u.down)::bigint AS down
-    FROM (SELECT c.used_on, c.device_id, c.up, c.down FROM message_counts c
+-- Messages used, covered and in excess (E2, E4), on these days, by day or month: of an account, a product, or all; with
+-- what is not folded yet. By 'total' or 'product': whose they are comes back as well. What deleted devices and products
+-- used is in it.
+WITH own AS (
+    SELECT p.id, p.product_key, a.time_zone
+    FROM products p
+    JOIN accounts a ON a.id = p.account_id
+    WHERE (%(account_id)s::text IS NULL OR p.account_id = %(account_id)s)
+      AND (%(product_key)s::text IS NULL OR p.product_key = %(product_key)s)
+), allowed AS (
+    SELECT o.id, o.product_key, t.used_on, k.messages_per_day
+    FROM own o
+    CROSS JOIN unnest(%(days)s::date[]) AS t (used_on)
+    LEFT JOIN LATERAL (
+        SELECT g.messages_per_day
+        FROM product_packages h
+        JOIN packages g ON g.id = h.package_id
+        WHERE h.product_id = o.id
+        ORDER BY h.counts_from <= (t.used_on::timestamp AT TIME ZONE o.time_zone) DESC,
+                 CASE WHEN h.counts_from <= (t.used_on::timestamp AT TIME ZONE o.time_zone)
+                      THEN -h.ordinal ELSE h.ordinal END
+        LIMIT 1
+    ) k ON true
+), used AS (
+    SELECT u.used_on, u.product_id, u.virtual, sum(u.up)::bigint AS up, sum(u.down)::bigint AS down
+    FROM (SELECT c.used_on, d.id, d.product_id, d.virtual, c.up, c.down
+          FROM unnest(%(days)s::date[]) AS t (used_on)
+          CROSS JOIN own o
+          JOIN devices d ON d.product_id = o.id
+          JOIN message_counts c ON c.used_on = t.used_on AND c.device_id = d.id
           WHERE c.used_on BETWEEN %(first)s AND %(last)s
-            AND (%(device_id)s::bigint IS NULL OR c.device_id = %(device_id)s)
           UNION ALL
-          SELECT d.used_on, d.device_id, d.up, d.down FROM message_deltas d
-          WHERE d.used_on BETWEEN %(first)s AND %(last)s
-            AND (%(device_id)s::bigint IS NULL OR d.device_id = %(device_id)s)) u
-    GROUP BY u.used_on, u.device_id
+          SELECT m.used_on, d.id, d.product_id, d.virtual, m.up, m.down
+          FROM own o
+          JOIN devices d ON d.product_id = o.id
+          JOIN message_deltas m ON m.device_id = d.id
+          WHERE m.used_on BETWEEN %(first)s AND %(last)s) u
+    GROUP BY u.used_on, u.id, u.product_id, u.virtual
 ), drawn AS (
-    SELECT u.used_on, p.product_key, d.device_key, u.up, u.down,
-           CASE WHEN d.virtual THEN u.up + u.down ELSE least(u.up + u.down, k.messages_per_day) END AS covered
+    SELECT date_trunc(%(by)s, w.used_on::timestamp)::date AS on_date,
+           CASE WHEN %(whose)s = 'product' THEN w.product_key ELSE '' END AS product_key,
+           u.up, u.down,
+           CASE WHEN u.virtual THEN u.up + u.down ELSE least(u.up + u.down, w.messages_per_day) END AS covered
+    FROM used u
+    JOIN allowed w ON w.id = u.product_id AND w.used_on = u.used_on
+)
+SELECT r.on_date, r.product_key, sum(r.up)::bigint, sum(r.down)::bigint, sum(r.covered)::bigint,
+       sum(r.up + r.down - r.covered)::bigint
+FROM drawn r
+WHERE (r.on_date, r.product_key) > (%(after_on)s::date, %(after_key)s::text)
+GROUP BY r.on_date, r.product_key
+ORDER BY r.on_date, r.product_key
+LIMIT %(limit)s;
+
+-- messages_used_by --
+-- The same of each of these devices on these days, device by device; by day also what that day allowed it. Whatever else
+-- is in the books, this looks at so many devices and days.
+WITH used AS (
+    SELECT u.device_id, u.used_on, sum(u.up)::bigint AS up, sum(u.down)::bigint AS down
+    FROM (SELECT c.device_id, c.used_on, c.up, c.down
+          FROM unnest(%(device_ids)s::bigint[]) AS i (device_id)
+          CROSS JOIN unnest(%(days)s::date[]) AS t (used_on)
+          JOIN message_counts c ON c.used_on = t.used_on AND c.device_id = i.device_id
+          WHERE c.used_on BETWEEN %(first)s AND %(last)s
+          UNION ALL
+          SELECT m.device_id, m.used_on, m.up, m.down
+          FROM unnest(%(device_ids)s::bigint[]) AS i (device_id)
+          JOIN message_deltas m ON m.device_id = i.device_id
+          WHERE m.used_on BETWEEN %(first)s AND %(last)s) u
+    GROUP BY u.device_id, u.used_on
+), drawn AS (
+    SELECT p.id, p.product_key, d.device_key, date_trunc(%(by)s, u.used_on::timestamp)::date AS on_date, u.up, u.down,
+           CASE WHEN d.virtual THEN u.up + u.down ELSE least(u.up + u.down, k.messages_per_day) END AS covered,
+           CASE WHEN %(by)s = 'day' AND NOT d.virtual THEN k.messages_per_day END AS allowance
     FROM used u
     JOIN devices d ON d.id = u.device_id
     JOIN products p ON p.id = d.product_id
@@ -174,13 +233,49 @@ WITH used AS (
                       THEN -h.ordinal ELSE h.ordinal END
         LIMIT 1
     ) k ON true
-    WHERE (%(account_id)s::text IS NULL OR p.account_id = %(account_id)s)
-      AND (%(product_key)s::text IS NULL OR p.product_key = %(product_key)s)
 )
-SELECT date_trunc(%(by)s, w.used_on::timestamp)::date AS on_date,
-       CASE WHEN %(whose)s <> 'total' THEN w.product_key END AS product_key,
-       CASE WHEN %(whose)s = 'device' THEN w.device_key END AS device_key,
-       sum(w.up)::bigint, sum(w.down)::bigint, sum(w.covered)::bigint, sum(w.up + w.down - w.covered)::bigint
+SELECT w.on_date, w.product_key, w.device_key, sum(w.up)::bigint, sum(w.down)::bigint, sum(w.covered)::bigint,
+       sum(w.up + w.down - w.covered)::bigint, max(w.allowance), w.id
 FROM drawn w
-GROUP BY 1, 2, 3
-ORDER BY 1, 2, 3;
+GROUP BY w.id, w.product_key, w.device_key, w.on_date
+ORDER BY w.id, w.device_key, w.on_date;
+
+-- messages_allowed --
+-- What a day allows a device (E2); no row for a virtual one, and none where there never was a package.
+SELECT g.messages_per_day
+FROM devices d
+JOIN products p ON p.id = d.product_id
+JOIN accounts a ON a.id = p.account_id
+JOIN product_packages h ON h.product_id = p.id
+JOIN packages g ON g.id = h.package_id
+WHERE d.id = %(device_id)s AND NOT d.virtual
+ORDER BY h.counts_from <= (%(used_on)s::date::timestamp AT TIME ZONE a.time_zone) DESC,
+         CASE WHEN h.counts_from <= (%(used_on)s::date::timestamp AT TIME ZONE a.time_zone)
+              THEN -h.ordinal ELSE h.ordinal END
+LIMIT 1;
+
+-- whose --
+-- Whose a product is, and the id of a device of it; what is deleted is found as well, for what it used stays.
+SELECT p.account_id, d.id
+FROM products p
+LEFT JOIN devices d ON d.product_id = p.id AND d.device_key = %(device_key)s
+WHERE p.product_key = %(product_key)s;
+
+-- fleet --
+-- Devices of an account, or of all, product by product and by key; also deleted ones, for what they used stays.
+SELECT d.id, p.id, d.device_key
+FROM (SELECT q.id
+      FROM products q
+      WHERE q.id >= %(after_product)s
+        AND (%(account_id)s::text IS NULL OR q.account_id = %(account_id)s)
+        AND (%(product_key)s::text IS NULL OR q.product_key = %(product_key)s)) p
+CROSS JOIN LATERAL (
+    SELECT e.id, e.device_key
+    FROM devices e
+    WHERE e.product_id = p.id
+      AND e.device_key > CASE WHEN p.id = %(after_product)s THEN %(after_key)s::text ELSE '' END
+    ORDER BY e.device_key
+    LIMIT %(limit)s
+) d
+ORDER BY p.id, d.device_key
+LIMIT %(limit)s;

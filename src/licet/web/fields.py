@@ -3,7 +3,7 @@
 import re
 import unicodedata
 import zoneinfo
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from licet.products import DEVICE_KEY, DEVICE_SECRET, PRODUCT_KEY
 MOST_CODES = 10_000_000
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 _YEARS = range(1970, 9000)
 
@@ -49,6 +50,12 @@ def _instant(value: object) -> object:
     if isinstance(value, str) and _RFC_3339.fullmatch(value):
         return value
     raise ValueError("this is an instant as RFC 3339 writes it, like 2026-02-01T08:00:00Z")
+
+
+def _day(value: object) -> object:
+    if isinstance(value, str) and _DAY.fullmatch(value) and int(value[:4]) in _YEARS:
+        return value
+    raise ValueError("this is a day, like 2026-02-01")
 
 
 def _in_utc(instant: datetime) -> datetime:
@@ -111,6 +118,7 @@ ProductKey = Annotated[str, AfterValidator(_product_key), Field(examples=["aX9kL
 DeviceKey = Annotated[str, AfterValidator(_device_key), Field(examples=["thermo1"])]
 DeviceSecret = Annotated[str, AfterValidator(_device_secret)]
 Instant = Annotated[datetime, BeforeValidator(_instant), AfterValidator(_in_utc)]
+Day = Annotated[date, BeforeValidator(_day), Field(examples=["2026-02-01"])]
 
 #: In a query ``?dry_run`` says it, and so does ``?dry_run=true``.
 Said = Annotated[bool, BeforeValidator(_said)]

@@ -56,12 +56,15 @@ def page(
 ) -> Page[Shown]:
     """A page of what was found; one more than the limit is read, to know whether there is a next one."""
     data = found[: asked.limit]
-    cursor = None
-    if len(found) > asked.limit:
-        parts = [{"at": part.isoformat()} if isinstance(part, datetime) else part for part in place(data[-1])]
-        sealed = ask.books.keyring.seal(json.dumps(parts), _about(ask))
-        cursor = base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+    cursor = cursor_at(ask, place(data[-1])) if len(found) > asked.limit else None
     return Page(data=[shown(each) for each in data], next_cursor=cursor)
+
+
+def cursor_at(ask: Ask, place: Place) -> str:
+    """A cursor for what comes behind this place."""
+    parts = [{"at": part.isoformat()} if isinstance(part, datetime) else part for part in place]
+    sealed = ask.books.keyring.seal(json.dumps(parts), _about(ask))
+    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
 
 def _about(ask: Ask) -> str:

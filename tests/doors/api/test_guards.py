@@ -22,7 +22,7 @@ CAST = {
 OPEN = {"/v1/register", "/healthz", "/readyz", "/metrics"}
 
 #: What Mallory asks that is not about Acme's things at all.
-HER_OWN = {("/v1/packages", "get"), ("/v1/accounts", "get")}
+HER_OWN = {("/v1/packages", "get"), ("/v1/accounts", "get"), ("/v1/usage/{kind}", "get")}
 
 
 @pytest.fixture
@@ -35,6 +35,7 @@ async def things(stage: Stage) -> dict[str, str]:
         "account_id": stage.acme,
         "pk": pk,
         "dk": "thermo1",
+        "kind": "messages",
         "package_id": package,
         "person_id": stage.people["bob"],
         "token_id": issued.json()["id"],

@@ -41,6 +41,7 @@ async def test_nothing_that_is_sent_is_a_fault(stage: Stage) -> None:
     pk, package = await stage.sold()
     await stage.device(pk, "thermo1")
     names = {"account_id": stage.acme, "pk": pk, "dk": "thermo1", "person_id": stage.people["bob"]}
+    names["kind"] = "messages"
     right = {"account_id": stage.acme, "product_key": pk, "package_id": package, "name": "X", "quantity": 1}
     document = described(bare_app())
     sent = 0
@@ -73,7 +74,7 @@ async def test_no_name_in_an_address_is_a_fault(stage: Stage) -> None:
         for method in operations if "{" in path else []:
             for text in TEXTS:
                 names = dict.fromkeys(
-                    ("account_id", "pk", "dk", "person_id", "token_id"), quote(text[:500], safe="") or "%20"
+                    ("account_id", "pk", "dk", "person_id", "token_id", "kind"), quote(text[:500], safe="") or "%20"
                 )
                 answer = await stage.operator.request(method, path.format(**names), json={})
                 assert answer.status_code < 500, (method, path, text, answer.text)

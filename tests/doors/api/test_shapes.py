@@ -21,7 +21,8 @@ async def test_accounts(stage: Stage) -> None:
     assert changed == opened | {"kind": "enterprise"}
     counters |= {"total": 10, "available": 10, "unassigned": 10}
     assert stage.made(await stage.operator.get(f"/v1/accounts/{opened['id']}/codes")) == counters
-    assert stage.made(await stage.operator.get(f"/v1/accounts/{opened['id']}")) == changed
+    modes = [{"starts_on": "2026-01-10", "mode": "charge"}]
+    assert stage.made(await stage.operator.get(f"/v1/accounts/{opened['id']}")) == changed | {"modes": modes}
     names = [each["name"] for each in stage.made(await stage.operator.get("/v1/accounts"))["data"]]
     assert sorted(names) == ["Acme", "Globex", "Initech"]
     found = stage.made(await stage.operator.get("/v1/accounts", params={"search": "ini"}))

@@ -1,5 +1,6 @@
 """Accounts: opened and seen by the operator; each sees and changes itself."""
 
+from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -41,6 +42,17 @@ class AccountTold(Told):
     time_zone: str
     mode: Mode
     opened_at: At
+
+
+class ModeTold(Told):
+    starts_on: date
+    mode: Mode
+
+
+class AccountAndModesTold(AccountTold):
+    """``mode``: what was chosen last; ``modes``: which one counts, or will count, from which day of its calendar on."""
+
+    modes: list[ModeTold]
 
 
 class CodesTold(Told):
@@ -91,9 +103,11 @@ async def list_accounts(asked: Annotated[AccountsAsked, Query()], ask: Reading) 
 
 
 @router.get("/v1/accounts/{account_id}")
-async def get_account(account_id: IdInPath, ask: Reading) -> AccountTold:
+async def get_account(account_id: IdInPath, ask: Reading) -> AccountAndModesTold:
     """One account."""
-    return _told(await _seen(ask, account_id))
+    account = await _seen(ask, account_id)
+    modes = [ModeTold(starts_on=each[0], mode=each[1]) for each in await accounts.modes_of(ask.books, account_id)]
+    return AccountAndModesTold(**dict(_told(account)), modes=modes)
 
 
 @router.patch("/v1/accounts/{account_id}")

@@ -62,6 +62,19 @@ class ProductTold(Told):
     created_at: At
 
 
+class PackageOfProduct(Told):
+    """``counts_from``: the account's midnight from which its messages and OTA upgrades count."""
+
+    package: PackageTold
+    set_at: At
+    counts_from: At
+    set_by: str
+
+
+class PackagesOfProduct(Told):
+    data: list[PackageOfProduct]
+
+
 class NewProductTold(ProductTold):
     product_secret: str = Field(description="Shown this once.")
 
@@ -159,6 +172,19 @@ async def upgrade_product(pk: ProductKeyInPath, asked: UpgradeAsked, ask: Managi
         return _told(upgraded)
 
     return await once(ask, work, status=200)
+
+
+@router.get("/v1/products/{pk}/packages")
+async def list_packages_of_product(pk: ProductKeyInPath, ask: Reading) -> PackagesOfProduct:
+    """Every package that a product ever had, the first one first."""
+    product = await seen(ask, pk)
+    had = await products.packages_of(ask.books, product.id)
+    return PackagesOfProduct(
+        data=[
+            PackageOfProduct(package=package_told(package), set_at=set_at, counts_from=counts_from, set_by=set_by)
+            for package, set_at, counts_from, set_by in had
+        ]
+    )
 
 
 @router.get("/v1/products/{pk}/no-renewal")
