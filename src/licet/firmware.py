@@ -84,14 +84,11 @@ class Transfer:
     def goes_on(self, bytes_of_file: int, first: int, now: datetime) -> bool:
         """Whether a fetch that begins at byte ``first`` is still this one, and so costs nothing more.
 
-        A device may ask for parts again that licet has sent and it has not got: for a day, and up to twice the file.
+        For a day after its end a device may ask for parts that were not sent yet, as one does that fetches several at
+        a time; and again for parts that were sent and have not arrived, up to twice the file.
         """
         if self.state is UpgradeState.RESERVED:
             return True
-        return (
-            self.state is UpgradeState.COMPLETED
-            and self.ended_at is not None
-            and now < self.ended_at + IDLE
-            and first > 0
-            and self.sent < 2 * bytes_of_file
-        )
+        if self.state is not UpgradeState.COMPLETED or self.ended_at is None or self.ended_at + IDLE <= now:
+            return False
+        return self.sent < bytes_of_file or (first > 0 and self.sent < 2 * bytes_of_file)

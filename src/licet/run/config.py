@@ -156,6 +156,13 @@ class Settings:
     free_codes_enterprise: int = setting("10", "What a new enterprise is given.", unit="codes", read=_count)
     free_codes_individual: int = setting("5", "What a new individual is given.", unit="codes", read=_count)
     free_codes_term: str = setting("P1Y", "How long a code that was given is valid.", unit="term", read=_term)
+    firmware_folder: Path = setting(
+        "",
+        "Files that devices are upgraded with; if not set, firmware in the data folder. All processes share it.",
+        unit="folder",
+        read=_place,
+    )
+    firmware_mib: int = setting("64", "The largest file that devices are upgraded with.", unit="MiB", read=_some)
     session_hours: int = setting("12", "How long somebody stays signed in.", unit="hours", read=_some)
     log_level: str = setting("info", "The least that is logged: debug, info, warning or error.", read=_level)
     now: datetime | None = setting("", "The instant at which this process starts.", read=_maybe_instant, hidden=True)
@@ -218,6 +225,7 @@ def resolve(flags: Mapping[str, str | None], environment: Mapping[str, str] | No
     from_flags = {name: (text, _BY_NAME[name].flag) for name, text in flags.items() if text is not None}
     data = _place((said | from_environment | from_flags)["data"][0])
     said |= {"key_file": (str(data / "keys.json"), "default")}
+    said |= {"firmware_folder": (str(data / "firmware"), "default")}
     said |= _from_file(data / FILE_NAME) | from_environment | from_flags
     values = {name: _read(_BY_NAME[name], text, source) for name, (text, source) in said.items()}
     return Resolved(Settings(**values), {name: source for name, (_, source) in said.items()})

@@ -84,6 +84,8 @@ async def _serve(settings: Settings) -> None:
             presence=devices.presence.online,
             knocks=lambda: devices.gate.tally,
             ready=devices.open.is_set,
+            firmware=settings.firmware_folder,
+            firmware_mib=settings.firmware_mib,
             lag=lambda: devices.reader.lag,
         )
         await asyncio.gather(

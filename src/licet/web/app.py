@@ -7,6 +7,7 @@ line; faults end here), ``security`` again (other sites; the size of a body), th
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
@@ -21,8 +22,10 @@ from licet.web.api import (
     audit,
     devices,
     events,
+    firmware,
     knocks,
     lots,
+    ota,
     packages,
     people,
     products,
@@ -33,12 +36,28 @@ from licet.web.docs import show_docs
 from licet.web.door import Door
 from licet.web.openapi import as_text, described
 from licet.web.security import BodyLimit, SameSite, SecurityHeaders
+from licet.web.shelf import Shelf
 from licet.web.tries import Tries
 from licet.web.watch import Watch
 
 _LINK_HOURS = 24
 
-_NOUNS = (accounts, packages, products, lots, assignments, devices, knocks, usage, people, tokens, audit, events)
+_NOUNS = (
+    accounts,
+    packages,
+    products,
+    lots,
+    assignments,
+    devices,
+    knocks,
+    usage,
+    ota,
+    firmware,
+    people,
+    tokens,
+    audit,
+    events,
+)
 
 
 def create_app(
@@ -52,10 +71,15 @@ def create_app(
     presence: Callable[[str, str], bool],
     knocks: Callable[[], Mapping[str, int]],
     ready: Callable[[], bool],
+    firmware: Path,
+    firmware_mib: int = 64,
     lag: Callable[[], Mapping[str, tuple[int, float]]] = dict,
     link_hours: int = _LINK_HOURS,
 ) -> FastAPI:
-    """The web door on these books. Nothing of it is global: there may be any number of them side by side."""
+    """The web door on these books. Nothing of it is global: there may be any number of them side by side.
+
+    ``firmware``: the folder of its files, and how large each may be.
+    """
     door = Door(
         books=books,
         clock=clock,
@@ -67,6 +91,7 @@ def create_app(
         presence=presence,
         knocks=knocks,
         ready=ready,
+        shelf=Shelf(firmware, most_mib=firmware_mib),
         lag=lag,
         tries=Tries(),
     )

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from licet.accounts import FreeCodes
 from licet.postgres.books import Books
 from licet.web.problem import Problem
+from licet.web.shelf import Shelf
 from licet.web.tries import Tries
 
 
@@ -28,6 +29,7 @@ class Door:
     presence: Callable[[str, str], bool]
     knocks: Callable[[], Mapping[str, int]]
     ready: Callable[[], bool]
+    shelf: Shelf
     lag: Callable[[], Mapping[str, tuple[int, float]]]
     tries: Tries
     said_no: Callable[[Request, Problem], Awaitable[Response]] | None = None

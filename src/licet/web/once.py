@@ -17,17 +17,21 @@ from licet.refusals import Reason, Refused
 from licet.web.session import Ask
 
 
-async def once(ask: Ask, work: Callable[[Books], Awaitable[BaseModel]], *, status: int = 201) -> Response:
+async def once(
+    ask: Ask, work: Callable[[Books], Awaitable[BaseModel]], *, status: int = 201, body: bytes | None = None
+) -> Response:
     """Do the work, or answer what it was answered before.
 
     1. Claim the key. If somebody was first, this waits until they are done; another request under that key is refused.
     2. Do the work with the books that are bound to this transaction.
     3. Remember the answer, sealed: it may hold a secret that is shown once. A refusal undoes all of it, also the claim.
+
+    ``body``: what stands for the body where that was read already, piece by piece.
     """
     if ask.key is None:
         return _answer(status, (await work(ask.books)).model_dump_json())
     scope, key = ask.by.account_id or "operator", ask.key
-    fingerprint = await _fingerprint(ask)
+    fingerprint = await _fingerprint(ask, body)
     async with ask.books.transaction() as bound:
         if not await asks.claim(bound, scope=scope, key=key, fingerprint=fingerprint, now=ask.now):
             return await _again(bound, scope, key, fingerprint)
@@ -45,11 +49,11 @@ async def _again(books: Books, scope: str, key: str, fingerprint: bytes) -> Resp
     return _answer(answered.status, said, {"Idempotency-Replayed": "true"})
 
 
-async def _fingerprint(ask: Ask) -> bytes:
+async def _fingerprint(ask: Ask, body: bytes | None) -> bytes:
     """What was asked: JSON that says the same is the same, however it is spaced."""
     request = ask.request
     asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    return hashlib.sha256(asked + _spelled(await request.body())).digest()
+    return hashlib.sha256(asked + _spelled(await request.body() if body is None else body)).digest()
 
 
 def _spelled(body: bytes) -> bytes:

@@ -18,6 +18,9 @@ from licet.refusals import Reason, Refused
 
 MEDIA_TYPE = "application/problem+json"
 
+#: How those show who they are who are not people or programs.
+_SHOWS = {Reason.NOT_AUTHORIZED.code: 'Basic realm="PK/DK", charset="UTF-8"'}
+
 #: So many wrong fields are named; a body can have more of them than anybody wants to read.
 MOST_FIELDS = 100
 
@@ -85,6 +88,10 @@ def too_large(limit: int) -> Problem:
     return _problem(413, "body_too_large", "The body is too large.", f"Send at most {limit} bytes at a time.")
 
 
+def no_such_range(size: int) -> Problem:
+    return _problem(416, "no_such_range", "There is no such range of bytes.", f"The file has {size} bytes.")
+
+
 def fault() -> Problem:
     return _problem(
         500, "fault", "Something went wrong in licet.", "It is in the log, under this request id. Nothing was changed."
@@ -96,7 +103,7 @@ def response(problem: Problem, request_id: str | None = None) -> Response:
     said = problem.model_copy(update={"request_id": request_id}).model_dump_json(exclude_none=True)
     headers = {}
     if problem.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = _SHOWS.get(problem.code, "Bearer")
     if problem.transient:
         seconds = (problem.facts or {}).get("seconds", 2)
         headers["Retry-After"] = str(seconds)

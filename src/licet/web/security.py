@@ -81,13 +81,16 @@ def _from_elsewhere(headers: Headers, scope: Scope) -> bool:
 
 
 class BodyLimit:
-    """Reads the whole body first, as far as it may go; most bodies are small, an import of devices is not."""
+    """Reads the whole body first, as far as it may go; most bodies are small, an import of devices is not.
+
+    What is streamed is not read here: whoever takes it sees to its size.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in _SAFE:
+        if scope["type"] != "http" or scope["method"] in _SAFE or _is_streamed(scope):
             await self._app(scope, receive, send)
             return
         limit = IMPORT_BYTES if _IMPORT.fullmatch(scope["path"]) else BODY_BYTES
@@ -104,6 +107,10 @@ class BodyLimit:
             return await receive()
 
         await self._app(scope, give, send)
+
+
+def _is_streamed(scope: Scope) -> bool:
+    return (scope["method"], scope["path"]) == ("POST", "/v1/firmware")
 
 
 async def _read(headers: Headers, receive: Receive, limit: int) -> bytes | None:

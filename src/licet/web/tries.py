@@ -26,6 +26,8 @@ class Limit:
 SIGN_IN = Limit(20, timedelta(minutes=5))
 BEARER = Limit(30, timedelta(minutes=1))
 REGISTRATION = Limit(60, timedelta(minutes=1))
+DEVICE = Limit(20, timedelta(minutes=1))  # one device from one network
+DEVICES = Limit(60, timedelta(minutes=1))  # all of one network
 
 
 class Tries:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from doors.api.stage import FREE, NOON, Clock, Stage, app_on, client_of
@@ -13,9 +14,9 @@ from licet.postgres.books import Books
 
 
 @pytest.fixture
-async def stage(books: Books) -> AsyncIterator[Stage]:
+async def stage(books: Books, tmp_path: Path) -> AsyncIterator[Stage]:
     clock, online = Clock(), set[tuple[str, str]]()
-    app = app_on(books, clock, online)
+    app = app_on(books, clock, online, tmp_path / "firmware")
     accounts = [
         await open_account(
             books,

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -98,7 +99,9 @@ class Stage:
         return client_of(self.app, **headers)
 
 
-def app_on(books: Books, clock: Clock, online: set[tuple[str, str]], public_url: str = PUBLIC_URL) -> FastAPI:
+def app_on(
+    books: Books, clock: Clock, online: set[tuple[str, str]], firmware: Path, public_url: str = PUBLIC_URL
+) -> FastAPI:
     return create_app(
         books,
         clock=clock,
@@ -109,6 +112,8 @@ def app_on(books: Books, clock: Clock, online: set[tuple[str, str]], public_url:
         presence=lambda product_key, device_key: (product_key, device_key) in online,
         knocks=lambda: Counter(admitted=3, no_code_available=1),
         ready=lambda: True,
+        firmware=firmware,
+        firmware_mib=24,
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -18,7 +19,7 @@ from licet.web.app import create_app
 
 
 @pytest.fixture
-async def console(books: Books) -> AsyncIterator[Console]:
+async def console(books: Books, tmp_path: Path) -> AsyncIterator[Console]:
     """Acme with its cast, and a browser."""
     clock, online = Clock(), set[tuple[str, str]]()
     listening = socket.create_server(("127.0.0.1", 0))
@@ -33,6 +34,7 @@ async def console(books: Books) -> AsyncIterator[Console]:
         presence=lambda product_key, device_key: (product_key, device_key) in online,
         knocks=Counter[str],
         ready=lambda: True,
+        firmware=tmp_path,
     )
     acme, globex = [await _account(books, name) for name in ("Acme", "Globex")]
     cast = {
