@@ -62,6 +62,7 @@ class Scope(StrEnum):
     PEOPLE = "people"  # people, tokens, the account itself
     OPERATE = "operate"  # all accounts, packages, crediting
     ADMIT = "admit"  # ask whether a device may connect, for another broker
+    INGEST = "ingest"  # report what devices used, for gateways that are not ours
 
 
 class Role(StrEnum):
@@ -70,15 +71,20 @@ class Role(StrEnum):
     MEMBER = "member"
     VIEWER = "viewer"
     BROKER = "broker"
+    INGEST = "ingest"
 
 
 SCOPES: dict[Role, frozenset[Scope]] = {
     Role.OPERATOR: frozenset(Scope),
-    Role.OWNER: frozenset({Scope.READ, Scope.MANAGE, Scope.PEOPLE}),
-    Role.MEMBER: frozenset({Scope.READ, Scope.MANAGE}),
+    Role.OWNER: frozenset({Scope.READ, Scope.MANAGE, Scope.PEOPLE, Scope.INGEST}),
+    Role.MEMBER: frozenset({Scope.READ, Scope.MANAGE, Scope.INGEST}),
     Role.VIEWER: frozenset({Scope.READ}),
     Role.BROKER: frozenset({Scope.ADMIT}),
+    Role.INGEST: frozenset({Scope.INGEST}),
 }
+
+#: Roles of programs alone, and of those that may work for one account or for the whole platform.
+OF_PROGRAMS = frozenset({Role.BROKER, Role.INGEST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,8 @@ class By:
     scopes: frozenset[Scope] = field(default=frozenset())
 
     def may(self, scope: Scope) -> bool:
-        return scope in self.scopes
+        """Who manages devices may also report what they used."""
+        return scope in self.scopes or (scope is Scope.INGEST and Scope.MANAGE in self.scopes)
 
     def sees(self, account_id: str) -> bool:
         """Another account's things do not exist (§8)."""

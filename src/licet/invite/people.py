@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from licet.accounts import SCOPES, By, Person, Role
+from licet.accounts import OF_PROGRAMS, SCOPES, By, Person, Role
 from licet.invite.grants import check_grant, sees
 from licet.postgres import accounts, audit, people
 from licet.postgres.books import Books
@@ -14,7 +14,7 @@ async def invite(
     books: Books, *, account_id: str | None, email: str, name: str, role: Role, by: By, now: datetime
 ) -> Person:
     """Let a person sign in: to an account, or (None) as an operator. They have no password before they set one."""
-    if (role is Role.OPERATOR) != (account_id is None) or role is Role.BROKER:
+    if (role is Role.OPERATOR) != (account_id is None) or role in OF_PROGRAMS:
         raise ValueError(f"nobody is {role} of {account_id or 'the platform'}")
     check_grant(by, account_id, SCOPES[role])
     email = email.lower()

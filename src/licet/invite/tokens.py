@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from datetime import datetime
 
-from licet.accounts import SCOPES, By, Role, Scope, Token
+from licet.accounts import OF_PROGRAMS, SCOPES, By, Role, Scope, Token
 from licet.invite.grants import check_grant, sees
 from licet.postgres import accounts, audit, tokens
 from licet.postgres.books import Books
@@ -32,7 +32,7 @@ async def issue_token(
 ) -> tuple[Token, str]:
     """Issue a token for an account, or (None) for the platform; for all that its role may do, or for less."""
     granted = SCOPES[role] if scopes is None else scopes & SCOPES[role]
-    if (account_id is None) != (role is Role.OPERATOR) and role is not Role.BROKER:
+    if (account_id is None) != (role is Role.OPERATOR) and role not in OF_PROGRAMS:
         raise ValueError(f"no token is {role} of {account_id or 'the platform'}")
     check_grant(by, account_id, granted)
     async with books.transaction() as bound:

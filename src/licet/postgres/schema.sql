@@ -1,6 +1,6 @@
 -- The books: what every table holds, and the constraints that are the last word on any race.
 -- Migrations reach exactly this; a test compares the two. Names of constraints are translated to refusals in books.py.
--- No triggers, no defaults that read the clock: every instant is given by who writes.
+-- No defaults that read the clock: every instant is given by who writes. No triggers but those that refuse.
 
 -- Who owns products and pays (A8). Ids are random, so that they stay unique across data centres (B4).
 CREATE TABLE accounts (
@@ -251,7 +251,7 @@ CREATE TABLE tokens (
     id         text COLLATE "C" DEFAULT 'tok_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
     account_id text COLLATE "C" REFERENCES accounts,
     name       text        NOT NULL,
-    role       text        NOT NULL CHECK (role IN ('operator', 'owner', 'member', 'viewer', 'broker')),
+    role       text        NOT NULL CHECK (role IN ('operator', 'owner', 'member', 'viewer', 'broker', 'ingest')),
     scopes     text[]      NOT NULL,
     hash       bytea       NOT NULL,
     issued_at  timestamptz NOT NULL,
@@ -309,6 +309,17 @@ CREATE TABLE message_counts (
     down      integer NOT NULL,
     CONSTRAINT message_counts_pkey PRIMARY KEY (used_on, device_id)
 ) PARTITION BY RANGE (used_on);
+
+-- Messages that all devices of an account used on a day, as far as they are folded; what these devices were allowed when
+-- that was last looked at, and the highest warning that was told (E4). Virtual devices are not in it.
+CREATE TABLE account_days (
+    account_id   text COLLATE "C" NOT NULL REFERENCES accounts,
+    used_on      date    NOT NULL,
+    used         bigint  NOT NULL,
+    allowance    bigint  NOT NULL,
+    told_percent integer NOT NULL,
+    CONSTRAINT account_days_pkey PRIMARY KEY (account_id, used_on)
+);
 
 -- Bytes that a product's devices sent and were sent on a day: what is stored, for as long as it is kept (E5).
 CREATE TABLE stored_bytes (
@@ -377,12 +388,15 @@ CREATE TABLE quarantine (
     CONSTRAINT quarantine_pkey PRIMARY KEY (id)
 );
 
--- Use that was reported from outside: each source and id counts once, for ever.
+-- Use that was reported from outside: each source and id of an account counts once, for ever. account_id: whose product
+-- it was about; where there is no such product, who reported it, and '' for the platform itself. So nobody can use up
+-- the ids of another account's gateways.
 CREATE TABLE usage_reports (
+    account_id  text COLLATE "C" NOT NULL,
     source      text COLLATE "C" NOT NULL,
     id          text COLLATE "C" NOT NULL,
     reported_at timestamptz NOT NULL,
-    CONSTRAINT usage_reports_pkey PRIMARY KEY (source, id)
+    CONSTRAINT usage_reports_pkey PRIMARY KEY (account_id, source, id)
 );
 
 -- Files that devices are upgraded with; their bytes lie in licet's own folder, by their hash.
@@ -443,3 +457,96 @@ CREATE INDEX ota_upgrades_month ON ota_upgrades (product_id, month_on);
 CREATE INDEX ota_upgrades_began ON ota_upgrades (product_id, began_at, id);
 CREATE INDEX ota_upgrades_idle ON ota_upgrades (moved_at) WHERE state = 'reserved';
 CREATE INDEX ota_upgrades_open ON ota_upgrades (firmware_id) WHERE state IN ('offered', 'reserved');
+
+-- Units of one kind that an account bought or was given, to offset its excess (G2).
+CREATE TABLE topups (
+    id         text COLLATE "C" DEFAULT 'top_' || left(replace(gen_random_uuid()::text, '-', ''), 20),
+    account_id text COLLATE "C" NOT NULL REFERENCES accounts,
+    usage      text        NOT NULL CHECK (usage IN ('messages', 'ota', 'storage')),
+    origin     text        NOT NULL CHECK (origin IN ('purchase', 'gift')),
+    quantity   bigint      NOT NULL CHECK (quantity > 0),
+    remaining  bigint      NOT NULL,
+    expires_at timestamptz,
+    reference  text        NOT NULL,
+    bought_at  timestamptz NOT NULL,
+    bought_by  text        NOT NULL,
+    CONSTRAINT topups_pkey PRIMARY KEY (id),
+    CONSTRAINT topups_reference_once UNIQUE (account_id, usage, reference),
+    CONSTRAINT topups_not_overdrawn CHECK (remaining BETWEEN 0 AND quantity)
+);
+
+-- Every change of a balance of top-ups, for good (G4): balance = sum of the quantities so far. The lock is the account's.
+CREATE TABLE ledger (
+    id         bigint GENERATED ALWAYS AS IDENTITY,
+    account_id text COLLATE "C" NOT NULL REFERENCES accounts,
+    usage      text        NOT NULL CHECK (usage IN ('messages', 'ota', 'storage')),
+    at         timestamptz NOT NULL,
+    type       text        NOT NULL CHECK (type IN ('gift', 'purchase', 'excess', 'bill', 'expiry')),
+    quantity   bigint      NOT NULL CHECK (quantity <> 0),
+    balance    bigint      NOT NULL CHECK (balance >= 0),
+    month_on   date,
+    reference  text,
+    CONSTRAINT ledger_pkey PRIMARY KEY (id),
+    CHECK ((type IN ('gift', 'purchase')) = (quantity > 0)),
+    CHECK ((type IN ('excess', 'bill')) = (month_on IS NOT NULL))
+);
+CREATE INDEX ledger_account ON ledger (account_id, usage, id);
+CREATE INDEX ledger_month ON ledger (account_id, month_on) WHERE month_on IS NOT NULL;
+
+-- A closed month of an account (G1, G6): by which zone, and how far each stream had been counted.
+CREATE TABLE statements (
+    account_id text COLLATE "C" NOT NULL REFERENCES accounts,
+    month_on   date        NOT NULL,
+    time_zone  text        NOT NULL,
+    closed_at  timestamptz NOT NULL,
+    counted    jsonb       NOT NULL,
+    CONSTRAINT statements_pkey PRIMARY KEY (account_id, month_on)
+);
+
+-- What a closed month came to; from an earlier month if it was counted after that one was closed (G6).
+CREATE TABLE statement_lines (
+    account_id    text COLLATE "C" NOT NULL,
+    month_on      date   NOT NULL,
+    usage         text   NOT NULL CHECK (usage IN ('messages', 'ota', 'storage')),
+    from_month_on date   NOT NULL,
+    excess        bigint NOT NULL CHECK (excess > 0),
+    CONSTRAINT statement_lines_pkey PRIMARY KEY (account_id, month_on, usage, from_month_on),
+    CONSTRAINT statement_lines_statement FOREIGN KEY (account_id, month_on) REFERENCES statements,
+    CHECK (from_month_on <= month_on)
+);
+CREATE INDEX statement_lines_from ON statement_lines (account_id, from_month_on);
+
+-- What was paid of a bill otherwise than by top-ups (G5).
+CREATE TABLE payments (
+    account_id text COLLATE "C" NOT NULL,
+    month_on   date        NOT NULL,
+    usage      text        NOT NULL CHECK (usage IN ('messages', 'ota', 'storage')),
+    reference  text        NOT NULL,
+    quantity   bigint      NOT NULL CHECK (quantity > 0),
+    paid_at    timestamptz NOT NULL,
+    paid_by    text        NOT NULL,
+    CONSTRAINT payments_reference_once PRIMARY KEY (account_id, month_on, usage, reference),
+    CONSTRAINT payments_statement FOREIGN KEY (account_id, month_on) REFERENCES statements
+);
+
+-- Closed months of which something was counted afterwards, to be looked at when the next one is closed (G6).
+CREATE TABLE late_months (
+    account_id text COLLATE "C" NOT NULL,
+    month_on   date NOT NULL,
+    CONSTRAINT late_months_pkey PRIMARY KEY (account_id, month_on),
+    CONSTRAINT late_months_statement FOREIGN KEY (account_id, month_on) REFERENCES statements
+);
+
+-- What was written of a closed month stays written: the only triggers there are, and all they do is refuse.
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what is written in % is never changed', TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+CREATE TRIGGER ledger_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER statements_are_closed BEFORE UPDATE OR DELETE OR TRUNCATE ON statements
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER statement_lines_are_closed BEFORE UPDATE OR DELETE OR TRUNCATE ON statement_lines
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER payments_are_made BEFORE UPDATE OR DELETE OR TRUNCATE ON payments
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

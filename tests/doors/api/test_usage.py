@@ -229,10 +229,10 @@ def test_one_devices_use_is_found_by_index(database_url: str) -> None:
             ("messages_used", small | {"after_on": date.min, "after_key": ""}),
         ]:
             rows = connection.execute(b"EXPLAIN (ANALYZE) " + texts("usage")[query].encode(), asked).fetchall()
-            plan = "\n".join(row[0] for row in rows)
-            assert "Index Scan using message_counts_2026_01_pkey" in plan, plan
-            assert "Seq Scan on message_counts" not in plan, plan
-            assert "Seq Scan on message_deltas" not in plan, plan
+            how = "\n".join(row[0] for row in rows)
+            assert "Index Scan using message_counts_2026_01_pkey" in how, how
+            assert "Seq Scan on message_counts" not in how, how
+            assert "Seq Scan on message_deltas" not in how, how
             answered = connection.execute(texts("usage")[query].encode(), asked).fetchall()
             assert len(answered) == 31
 

@@ -10,6 +10,11 @@ CREATE TABLE account_modes (
     CONSTRAINT account_modes_pkey PRIMARY KEY (account_id, starts_on)
 );
 
+-- A token that reports use from outside, and can do nothing else.
+ALTER TABLE tokens DROP CONSTRAINT tokens_role_check;
+ALTER TABLE tokens ADD CONSTRAINT tokens_role_check
+    CHECK (role IN ('operator', 'owner', 'member', 'viewer', 'broker', 'ingest'));
+
 -- How far each of the broker's streams is taken up for counting: every sequence up to claimed_sequence was claimed once.
 CREATE TABLE message_streams (
     stream        text   COLLATE "C" NOT NULL,
@@ -46,6 +51,17 @@ CREATE TABLE message_counts (
     down      integer NOT NULL,
     CONSTRAINT message_counts_pkey PRIMARY KEY (used_on, device_id)
 ) PARTITION BY RANGE (used_on);
+
+-- Messages that all devices of an account used on a day, as far as they are folded; what these devices were allowed when
+-- that was last looked at, and the highest warning that was told (E4). Virtual devices are not in it.
+CREATE TABLE account_days (
+    account_id   text COLLATE "C" NOT NULL REFERENCES accounts,
+    used_on      date    NOT NULL,
+    used         bigint  NOT NULL,
+    allowance    bigint  NOT NULL,
+    told_percent integer NOT NULL,
+    CONSTRAINT account_days_pkey PRIMARY KEY (account_id, used_on)
+);
 
 -- Bytes that a product's devices sent and were sent on a day: what is stored, for as long as it is kept (E5).
 CREATE TABLE stored_bytes (
@@ -114,12 +130,15 @@ CREATE TABLE quarantine (
     CONSTRAINT quarantine_pkey PRIMARY KEY (id)
 );
 
--- Use that was reported from outside: each source and id counts once, for ever.
+-- Use that was reported from outside: each source and id of an account counts once, for ever. account_id: whose product
+-- it was about; where there is no such product, who reported it, and '' for the platform itself. So nobody can use up
+-- the ids of another account's gateways.
 CREATE TABLE usage_reports (
+    account_id  text COLLATE "C" NOT NULL,
     source      text COLLATE "C" NOT NULL,
     id          text COLLATE "C" NOT NULL,
     reported_at timestamptz NOT NULL,
-    CONSTRAINT usage_reports_pkey PRIMARY KEY (source, id)
+    CONSTRAINT usage_reports_pkey PRIMARY KEY (account_id, source, id)
 );
 
 -- Files that devices are upgraded with; their bytes lie in licet's own folder, by their hash.

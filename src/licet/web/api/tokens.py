@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from licet import invite
-from licet.accounts import SCOPES, Role, Scope, Token
+from licet.accounts import OF_PROGRAMS, SCOPES, Role, Scope, Token
 from licet.postgres import tokens
 from licet.postgres.books import Books
 from licet.web.api.people import account_of
@@ -19,7 +19,7 @@ router = APIRouter(tags=["tokens"])
 
 
 class TokenAsked(Asked):
-    """``scopes``: less than what the role may do, if it is said. A broker's token may be for all accounts."""
+    """``scopes``: less than what the role may do, if it is said. A broker's token, or one that reports use, may be for all."""
 
     account_id: Id | None = None
     name: Name
@@ -66,7 +66,7 @@ async def issue_token(asked: TokenAsked, ask: OwningOnce) -> Response:
     """Issue a token, for no more than whoever asks may do."""
     if asked.role is Role.OPERATOR:
         account_id = None
-    elif asked.role is Role.BROKER:
+    elif asked.role in OF_PROGRAMS:
         account_id = ask.account(asked.account_id)
     else:
         account_id = account_of(ask, asked.account_id)

@@ -16,7 +16,7 @@ from licet.web.console.turning import PAGE, place, turn
 
 router = APIRouter(prefix="/accounts/{account_id}/tokens")
 SECTION = "Tokens"
-_ROLES = (Role.OWNER, Role.MEMBER, Role.VIEWER, Role.BROKER)
+_ROLES = (Role.OWNER, Role.MEMBER, Role.VIEWER, Role.BROKER, Role.INGEST)
 _LONGEST_DAYS = 3650
 
 
