@@ -34,12 +34,12 @@ class Up:
     flags: tuple[str, ...] = FREE_PORTS
     process: subprocess.Popen[str] | None = field(default=None, init=False)
 
-    def start(self, *flags: str) -> dict[str, Any]:
-        """Start it, and say where everything is once it is ready."""
+    def start(self, *flags: str, **settings: str) -> dict[str, Any]:
+        """Start it with more flags, and settings in its environment; say where everything is once it is ready."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "licet.run.cli", "up", "--data", str(self.data), *self.flags, *flags],
-            env=environment | {"PYTHONPATH": str(ROOT / "src")},
+            env=environment | {"PYTHONPATH": str(ROOT / "src")} | settings,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,93 +1,21 @@
 """`licet up` as somebody runs it: started, looked at, killed in every part, stopped, and started again."""
 
-import http.client
-import json
 import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from doors.running import Up, answers, greets, opens, pids, wait_for
 
 from licet.broker.server import server_config
 from licet.broker.tokens import issuer_of, new_seed
 from licet.run.child import is_alive
 from licet.run.nats_engine import Listen, Nats
-
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass
-class Up:
-    """One `licet up` on a data folder, on ports that are free."""
-
-    data: Path
-    flags: tuple[str, ...] = ("--http-port", "0", "--mqtt-port", "0", "--nats-port", "0")
-    process: subprocess.Popen[str] | None = field(default=None, init=False)
-
-    def start(self, **more: str) -> dict[str, Any]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "licet.run.cli", "up", "--data", str(self.data), *self.flags],
-            env=environment | {"PYTHONPATH": str(ROOT / "src")} | more,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return self.running()
-
-    def running(self) -> dict[str, Any]:
-        wait_for(lambda: self._said() is not None or self._ended(), within=90)
-        said = self._said()
-        assert said is not None, self.output()
-        return said
-
-    def end(self, how: signal.Signals) -> tuple[int, str]:
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        output, _ = self.process.communicate(timeout=60)
-        return self.process.returncode, output
-
-    def output(self) -> str:
-        return self.end(signal.SIGTERM)[1]
-
-    def _said(self) -> dict[str, Any] | None:
-        """What run.json says, if it is this supervisor's and not what a killed one left."""
-        try:
-            said: dict[str, Any] = json.loads((self.data / "run.json").read_text())
-        except FileNotFoundError:
-            return None
-        assert self.process is not None
-        return said if said["pids"]["supervisor"] == self.process.pid else None
-
-    def _ended(self) -> bool:
-        return self.process is not None and self.process.poll() is not None
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
-    made: list[Up] = []
-
-    def make(name: str = "data", **flags: str) -> Up:
-        asked = {"http-port": "0", "mqtt-port": "0", "nats-port": "0"} | flags
-        one = Up(tmp_path / name, tuple(part for key, value in asked.items() for part in (f"--{key}", value)))
-        made.append(one)
-        return one
-
-    yield make
-    for one in made:
-        if one.process is not None:
-            one.end(signal.SIGTERM)
 
 
 def test_everything_starts_says_where_it_is_and_stops(up: Callable[..., Up]) -> None:
@@ -175,14 +103,14 @@ def test_one_of_two_processes_is_killed_and_nobody_is_turned_away(up: Callable[.
     assert other in after
 
 
-def test_another_time_goes_on_when_a_process_is_started_again(up: Callable[..., Up]) -> None:
-    one = up(now="2031-05-01T12:00:00Z")
-    started = one.start()["pids"]["licet"][0]
-    first = told(started)["LICET_NOW"]
-    os.kill(started, signal.SIGKILL)
-    wait_for(lambda: started not in pids(one.running()))
-    second = told(one.running()["pids"]["licet"][0])["LICET_NOW"]
-    assert "2031-05-01T12:00:00" < first < second < "2031-05-01T12:05:00"
+def test_all_processes_live_in_the_same_other_time_also_when_started_again(up: Callable[..., Up]) -> None:
+    one = up(now="2031-05-01T12:00:00Z", processes="2")
+    started = one.start()["pids"]["licet"]
+    os.kill(started[0], signal.SIGKILL)
+    wait_for(lambda: started[0] not in pids(one.running()))
+    lives = [told(pid) for pid in (started[1], *one.running()["pids"]["licet"])]
+    assert {live["LICET_NOW"] for live in lives} == {"2031-05-01T12:00:00+00:00"}
+    assert len({float(live["LICET_NOW_BEGAN"]) for live in lives}) == 1
 
 
 def test_engines_of_ones_own_are_used_and_left_alone(
@@ -239,44 +167,3 @@ def told(pid: int) -> dict[str, str]:
     """The environment that a process was started with."""
     said = Path(f"/proc/{pid}/environ").read_text().rstrip("\0").split("\0")
     return dict(line.split("=", 1) for line in said)
-
-
-def pids(said: dict[str, Any]) -> list[int]:
-    found = said["pids"]
-    return [pid for pid in (found["supervisor"], found["postgres"], found["nats"], *found["licet"]) if pid is not None]
-
-
-def answers(said: dict[str, Any], path: str) -> bool:
-    at = urlsplit(said["url"])
-    connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=5)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def greets(said: dict[str, Any]) -> bool:
-    at = urlsplit(said["nats_url"])
-    try:
-        with socket.create_connection((at.hostname, at.port), timeout=5) as connection:
-            return connection.recv(5) == b"INFO "
-    except OSError:
-        return False
-
-
-def opens(said: dict[str, Any]) -> bool:
-    try:
-        with psycopg.connect(said["database_url"]) as books:
-            return books.execute("select 1").fetchone() == (1,)
-    except psycopg.OperationalError:
-        return False
-
-
-def wait_for(done: Callable[[], bool], within: float = 30.0) -> None:
-    give_up = time.monotonic() + within
-    while not done():
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
