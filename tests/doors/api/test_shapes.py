@@ -225,7 +225,8 @@ async def test_many_are_admitted_at_once(stage: Stage) -> None:
     pk, _ = await stage.sold(codes=1)
     secrets = {key: await stage.device(pk, key) for key in ("thermo1", "thermo2")}
     knocks = [{"product_key": pk, "device_key": key, "device_secret": secret} for key, secret in secrets.items()]
-    knocks += [knocks[0] | {"device_secret": "wrong"}, knocks[0] | {"device_key": "a/b"}, knocks[0] | {"product_key": "\0"}]
+    wrong = {"device_secret": "wrong"}, {"device_key": "a/b"}, {"product_key": "\0"}
+    knocks += [knocks[0] | other for other in wrong]
     data = stage.made(await stage.gateway.post("/v1/admit", json={"knocks": knocks}))["data"]
     assert [each["refusal"] for each in data] == [None, "no_code_available", *["not_authorized"] * 3]
     assert data[1]["device_code"] == 61016
