@@ -15,6 +15,7 @@ from licet.accounts import Mode
 from licet.events import Happening, Kind
 from licet.postgres import events, usage
 from licet.postgres.books import Books
+from licet.postgres.counting import Known, count
 from licet.postgres.turns import Work, take_turn
 from licet.postgres.usage import Claim, Crossing, Tally
 
@@ -53,7 +54,9 @@ async def claim(
         return claimed
 
 
-async def meter(books: Books, claimed: Claim, tallies: Sequence[Tally], *, now: datetime) -> bool:
+async def meter(
+    books: Books, claimed: Claim, tallies: Sequence[Tally], *, now: datetime, known: Known | None = None
+) -> bool:
     """Count what lay in a claim. False when somebody else has counted it: then nothing was written.
 
     1. The claim goes: one row, or somebody was first.
@@ -63,7 +66,7 @@ async def meter(books: Books, claimed: Claim, tallies: Sequence[Tally], *, now: 
     async with books.transaction() as books:
         if not await usage.finish_claim(books, claimed):
             return False
-        if tallies and (strangers := await usage.count(books, tallies)):
+        if tallies and (strangers := await count(books, tallies, known)):
             source = f"{claimed.stream} {claimed.first}-{claimed.last}"
             kept = [(source, "unknown_device", stranger._asdict()) for stranger in strangers]
             await usage.quarantine(books, kept, now=now)

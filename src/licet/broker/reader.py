@@ -32,6 +32,7 @@ from licet.broker.tally import tally
 from licet.broker.wire import connected, either, pause
 from licet.meter import claim, fold, meter
 from licet.postgres.books import Books
+from licet.postgres.counting import Known
 from licet.postgres.usage import Claim
 from licet.refusals import Refused
 
@@ -71,6 +72,7 @@ class Reader:
         self._password = password
         self._most = most
         self._lanes = lanes
+        self._devices = Known()
         self._lags = Lags(books, real_clock)
         self._name = secrets.token_hex(6)
         self._known = {stream: _Known() for stream in COUNTED}
@@ -152,7 +154,7 @@ class Reader:
         else:
             found = await heads.between(claimed.stream, max(claimed.first, first_held), claimed.last)
         tallies = tally(found, only_unacknowledged=claimed.stream == UPLINK)
-        if not await meter(self._books, claimed, tallies, now=self._clock()):
+        if not await meter(self._books, claimed, tallies, now=self._clock(), known=self._devices):
             log.info("Somebody else has counted %s %d to %d already.", claimed.stream, claimed.first, claimed.last)
 
     async def _fold(self) -> None:

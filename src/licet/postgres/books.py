@@ -5,12 +5,12 @@ put what it has to write (the answer to an ``Idempotency-Key``) into the same on
 round trip each.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import psycopg
-from psycopg import AsyncConnection, errors
+from psycopg import AsyncConnection, errors, sql
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from licet.keyring import Keyring
@@ -94,6 +94,23 @@ class Books:
         if self._connection is None:
             raise RuntimeError("a write belongs in a transaction")
         return (await self._connection.execute(query, parameters)).rowcount
+
+    async def copy(self, table: str, columns: Sequence[str], rows: bytes) -> None:
+        """Write many rows at once, packed in the server's own binary form. Only inside a transaction."""
+        if self._connection is None:
+            raise RuntimeError("a write belongs in a transaction")
+        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        statement = sql.SQL("{} {} ({}) FROM STDIN (FORMAT binary)").format(
+            sql.SQL("COPY"), sql.Identifier(table), names
+        )
+        async with self._connection.cursor() as cursor, cursor.copy(statement) as into:
+            await into.write(rows)
+
+    async def vacuum(self, table: str) -> None:
+        """Give back the room of rows that are gone. Not inside a transaction."""
+        with _translated({}):
+            async with self._pool.connection() as connection:
+                await connection.execute(sql.SQL("VACUUM {}").format(sql.Identifier(table)))
 
 
 class _translated:  # noqa: N801 - reads as a word in a with statement

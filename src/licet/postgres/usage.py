@@ -83,18 +83,30 @@ async def counted_until(books: Books, stream: str) -> int:
     return claimed_sequence if uncounted is None else uncounted - 1
 
 
-async def count(books: Books, tallies: Sequence[Tally]) -> list[Tally]:
-    """Returns those for which there is no such device."""
+async def devices_named(books: Books, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
+    """(product key, device key) → (device, product), of those that there are."""
     rows = await books.all(
-        _sql.count,
-        product_keys=[tally.product_key for tally in tallies],
-        device_keys=[tally.device_key for tally in tallies],
-        slots=[tally.slot for tally in tallies],
-        ups=[tally.up for tally in tallies],
-        downs=[tally.down for tally in tallies],
-        bytes=[tally.bytes for tally in tallies],
+        _sql.devices_named, product_keys=[name[0] for name in names], device_keys=[name[1] for name in names]
     )
-    return [tallies[row[0]] for row in rows]
+    return {names[place]: (device_id, product_id) for place, device_id, product_id in rows}
+
+
+async def days_of(books: Books, slots: Sequence[tuple[int, int]]) -> dict[tuple[int, int], date]:
+    """(product, slot) → its day."""
+    rows = await books.all(
+        _sql.days_of, product_ids=[product_id for product_id, _ in slots], slots=[slot for _, slot in slots]
+    )
+    return {slot: row[0] for slot, row in zip(slots, rows, strict=True)}
+
+
+async def store_bytes(books: Books, stored: Sequence[tuple[int, date, int]]) -> None:
+    """``stored``: products, days and bytes."""
+    await books.run(
+        _sql.store_bytes,
+        product_ids=[each[0] for each in stored],
+        days=[each[1] for each in stored],
+        bytes=[each[2] for each in stored],
+    )
 
 
 async def quarantine(books: Books, kept: Sequence[tuple[str, str, dict[str, Any]]], *, now: datetime) -> None:
@@ -103,7 +115,8 @@ async def quarantine(books: Books, kept: Sequence[tuple[str, str, dict[str, Any]
         _sql.quarantine,
         sources=[each[0] for each in kept],
         reasons=[each[1] for each in kept],
-        reported=[json.dumps(each[2]) for each in kept],
+        # A text may hold a NUL, as JSON can say it; the books cannot.
+        reported=[json.dumps(each[2]).replace("\\u0000", "\\ufffd") for each in kept],
         now=now,
     )
 

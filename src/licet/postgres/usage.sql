@@ -39,37 +39,30 @@ SELECT s.stream, s.claimed_sequence, (SELECT min(c.first_sequence) FROM message_
 FROM message_streams s
 ORDER BY s.stream;
 
--- count --
--- Tallies become deltas of devices and days, and stored bytes of products and days; a slot is a quarter of an hour (UTC),
--- and lies in one day of any calendar. Returned: the places of those for which there is no such device. What a device
--- said before it was deleted is counted too.
-WITH told AS (
-    SELECT t.place, t.product_key, t.device_key, to_timestamp(t.slot * 900.0) AS at, t.up, t.down, t.bytes
-    FROM unnest(%(product_keys)b::text[], %(device_keys)b::text[], %(slots)b::bigint[], %(ups)b::integer[],
-                %(downs)b::integer[], %(bytes)b::bigint[]) WITH ORDINALITY
-             AS t (product_key, device_key, slot, up, down, bytes, place)
-), known AS (
-    SELECT t.place, p.id AS product_id, d.id AS device_id, (t.at AT TIME ZONE a.time_zone)::date AS used_on,
-           t.up, t.down, t.bytes
-    FROM told t
-    JOIN products p ON p.product_key = t.product_key
-    JOIN accounts a ON a.id = p.account_id
-    JOIN devices d ON d.product_id = p.id AND d.device_key = t.device_key
-), counted AS (
-    INSERT INTO message_deltas (used_on, device_id, up, down)
-    SELECT k.used_on, k.device_id, sum(k.up), sum(k.down)
-    FROM known k
-    GROUP BY k.used_on, k.device_id
-    HAVING sum(k.up) + sum(k.down) > 0
-), stored AS (
-    INSERT INTO stored_bytes (stored_on, product_id, bytes)
-    SELECT k.used_on, k.product_id, sum(k.bytes)
-    FROM known k
-    GROUP BY k.product_id, k.used_on
-    ORDER BY k.product_id, k.used_on
-    ON CONFLICT ON CONSTRAINT stored_bytes_pkey DO UPDATE SET bytes = stored_bytes.bytes + excluded.bytes
-)
-SELECT t.place - 1 FROM told t LEFT JOIN known k ON k.place = t.place WHERE k.place IS NULL ORDER BY t.place;
+-- devices_named --
+-- The ids of devices and of their products, by their place among the names that were asked about; deleted ones, too.
+SELECT t.place - 1, d.id, p.id
+FROM unnest(%(product_keys)b::text[], %(device_keys)b::text[]) WITH ORDINALITY AS t (product_key, device_key, place)
+JOIN products p ON p.product_key = t.product_key
+JOIN devices d ON d.product_id = p.id AND d.device_key = t.device_key;
+
+-- days_of --
+-- The day of the product's account's calendar in which a slot lies, in the order asked; a slot is a quarter of an hour
+-- (UTC), and lies in one day of any calendar.
+SELECT (to_timestamp(t.slot * 900.0) AT TIME ZONE a.time_zone)::date
+FROM unnest(%(product_ids)b::integer[], %(slots)b::bigint[]) WITH ORDINALITY AS t (product_id, slot, place)
+JOIN products p ON p.id = t.product_id
+JOIN accounts a ON a.id = p.account_id
+ORDER BY t.place;
+
+-- store_bytes --
+-- Bytes of products and days are stored, besides what is stored already.
+INSERT INTO stored_bytes (stored_on, product_id, bytes)
+SELECT t.stored_on, t.product_id, sum(t.bytes)
+FROM unnest(%(days)s::date[], %(product_ids)b::integer[], %(bytes)b::bigint[]) AS t (stored_on, product_id, bytes)
+GROUP BY t.product_id, t.stored_on
+ORDER BY t.product_id, t.stored_on
+ON CONFLICT ON CONSTRAINT stored_bytes_pkey DO UPDATE SET bytes = stored_bytes.bytes + excluded.bytes;
 
 -- quarantine --
 -- Use that no device of ours can be named for.
