@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from doors.api.stage import FREE, NOON, Clock, Stage, app_on, client_of
+from doors.api.upgrading import a_device
 
-from licet.accounts import PLATFORM, Kind, Mode, Role
+from licet.accounts import OF_PROGRAMS, PLATFORM, Kind, Mode, Role
+from licet.admit import admit
 from licet.enrol import open_account
 from licet.invite import invite, issue_token
 from licet.postgres.books import Books
+from licet.products import Knock
 
 
 @pytest.fixture
@@ -39,10 +42,11 @@ async def stage(books: Books, tmp_path: Path) -> AsyncIterator[Stage]:
         "bob": (acme, Role.VIEWER),
         "mallory": (globex, Role.OWNER),
         "gateway": (None, Role.BROKER),
+        "collector": (None, Role.INGEST),
     }
     people, tokens = {}, {}
     for name, (account_id, role) in cast.items():
-        if role is not Role.BROKER:
+        if role not in OF_PROGRAMS:
             email = f"{name}@licet.test"
             person = await invite(
                 books, account_id=account_id, email=email, name=name.title(), role=role, by=PLATFORM, now=NOON
@@ -58,3 +62,14 @@ async def stage(books: Books, tmp_path: Path) -> AsyncIterator[Stage]:
             stage.clients[name] = await stack.enter_async_context(client)
         stage.clients["nobody"] = await stack.enter_async_context(client_of(app))
         yield stage
+
+
+@pytest.fixture
+async def pk(stage: Stage) -> str:
+    """A product with two devices that are active; ``stage.thermo1`` is the client of the first."""
+    key, _ = await stage.sold(5)
+    for device_key in ("thermo1", "thermo2"):
+        secret = await stage.device(key, device_key)
+        await admit(stage.books, [Knock(key, device_key, secret)], now=stage.clock())
+        stage.clients[device_key] = a_device(stage, key, device_key, secret)
+    return key

@@ -16,13 +16,14 @@ CAST = {
     "bob": Role.VIEWER,
     "mallory": Role.OWNER,
     "gateway": Role.BROKER,
+    "collector": Role.INGEST,
 }
 
-#: The only paths that ask nobody who they are.
-OPEN = {"/v1/register", "/healthz", "/readyz", "/metrics"}
+#: The only paths that ask nobody who they are; at the last two devices show their own secret.
+OPEN = {"/v1/register", "/healthz", "/readyz", "/metrics", "/v1/firmware/offer", "/v1/firmware/{firmware_id}/file"}
 
 #: What Mallory asks that is not about Acme's things at all.
-HER_OWN = {("/v1/packages", "get"), ("/v1/accounts", "get"), ("/v1/usage/{kind}", "get")}
+HER_OWN = {("/v1/packages", "get"), ("/v1/accounts", "get"), ("/v1/usage/{kind}", "get"), ("/v1/usage", "post")}
 
 
 @pytest.fixture
@@ -31,7 +32,14 @@ async def things(stage: Stage) -> dict[str, str]:
     pk, package = await stage.sold()
     await stage.device(pk, "thermo1")
     issued = await stage.alice.post("/v1/tokens", json={"name": "CI", "role": "viewer"})
+    uploaded = await stage.alice.post("/v1/firmware", params={"name": "1.2"}, content=b"firmware")
+    offer = {"product_key": pk, "firmware_id": uploaded.json()["id"], "all": True}
+    campaign = await stage.alice.post("/v1/ota/campaigns", json=offer)
+    upgrade = await stage.alice.post("/v1/ota", json={"product_key": pk, "device_key": "thermo1", "bytes": 1})
     return {
+        "firmware_id": uploaded.json()["id"],
+        "campaign_id": campaign.json()["id"],
+        "upgrade_id": upgrade.json()["id"],
         "account_id": stage.acme,
         "pk": pk,
         "dk": "thermo1",
@@ -60,6 +68,9 @@ def _bodies(things: dict[str, str]) -> dict[tuple[str, str], Any]:
         ("/v1/people", "post"): {"account_id": acme, "email": "x@licet.test", "name": "X", "role": "viewer"},
         ("/v1/people/{person_id}", "patch"): {"role": "viewer"},
         ("/v1/tokens", "post"): {"account_id": acme, "name": "X", "role": "viewer"},
+        ("/v1/ota", "post"): {"product_key": pk, "device_key": "thermo1", "bytes": 1},
+        ("/v1/ota/{upgrade_id}", "patch"): {"state": "failed"},
+        ("/v1/ota/campaigns", "post"): {"product_key": pk, "firmware_id": things["firmware_id"], "all": True},
     }
 
 
@@ -104,7 +115,9 @@ async def test_what_is_acmes_does_not_exist_for_mallory(stage: Stage, things: di
     for path, method, scope in scopes_of(bare_app()):
         if scope is None or scope not in SCOPES[Role.OWNER] or (path, method) in HER_OWN:
             continue
-        params = {"account_id": things["account_id"]} if method == "get" and "{" not in path else {}
+        listed = method == "get" and "{" not in path
+        params = {"account_id": things["account_id"]} if listed or path == "/v1/firmware" else {}
+        params |= {"name": "X"} if (path, method) == ("/v1/firmware", "post") else {}
         answer = await stage.mallory.request(
             method, path.format(**things), json=bodies.get((path, method)), params=params
         )

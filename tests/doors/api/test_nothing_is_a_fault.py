@@ -1,6 +1,7 @@
 """Every field of every body, every filter, every name in an address: and in it, what nobody should send."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -48,7 +49,7 @@ async def test_nothing_that_is_sent_is_a_fault(stage: Stage) -> None:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             for body in _bodies(operation, document["components"]["schemas"], right):
-                at = path.format(**names, token_id="tok_" + "0" * 20)
+                at = re.sub(r"{(\w+)}", lambda name: names.get(name[1], "tok_" + "0" * 20), path)
                 client = stage.gateway if path == "/v1/admit" else stage.operator
                 headers = {"content-type": "application/json", "idempotency-key": f"try-{sent}"}
                 answer = await client.request(method, at, content=json.dumps(body), headers=headers)
@@ -73,20 +74,19 @@ async def test_no_name_in_an_address_is_a_fault(stage: Stage) -> None:
     for path, operations in described(bare_app())["paths"].items():
         for method in operations if "{" in path else []:
             for text in TEXTS:
-                names = dict.fromkeys(
-                    ("account_id", "pk", "dk", "person_id", "token_id", "kind"), quote(text[:500], safe="") or "%20"
-                )
-                answer = await stage.operator.request(method, path.format(**names), json={})
+                at = re.sub(r"{\w+}", (quote(text[:500], safe="") or "%20").replace("\\", r"\\"), path)
+                answer = await stage.operator.request(method, at, json={})
                 assert answer.status_code < 500, (method, path, text, answer.text)
 
 
 def _bodies(operation: dict[str, Any], schemas: dict[str, Any], right: dict[str, Any]) -> list[Any]:
     """What the path takes, with one field wrong at a time; and what is no object at all."""
-    if "requestBody" not in operation:
+    content = operation.get("requestBody", {}).get("content", {})
+    if "application/json" not in content:
         return []
-    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    schema = content["application/json"]["schema"]
     fields: dict[str, Any] = {}
     for each in schema.get("anyOf", [schema]):
-        fields |= schemas[each["$ref"].rsplit("/", 1)[1]]["properties"]
+        fields |= schemas[each.get("items", each)["$ref"].rsplit("/", 1)[1]]["properties"]
     wrong = [{name: right.get(name, "P1Y") for name in fields} | {name: nasty} for name in fields for nasty in NASTY]
     return wrong + NASTY
