@@ -13,14 +13,15 @@ from itertools import groupby
 
 from licet.accounts import Mode
 from licet.events import Happening, Kind
-from licet.postgres import events, usage
+from licet.late import hold_late
+from licet.postgres import events, statements, usage
 from licet.postgres.books import Books
 from licet.postgres.counting import Known, count
 from licet.postgres.turns import Work, take_turn
 from licet.postgres.usage import Claim, Crossing, Tally
 
-_BITE = 50_000  # deltas folded in one transaction
-_BITES = 20  # before somebody else may have a turn
+_BITE = 500_000  # deltas folded in one transaction
+_BITES = 4  # before somebody else may have a turn
 _PATIENCE = timedelta(seconds=30)  # after which a claim is taken over from a reader that has not counted it
 
 
@@ -60,16 +61,20 @@ async def meter(
     """Count what lay in a claim. False when somebody else has counted it: then nothing was written.
 
     1. The claim goes: one row, or somebody was first.
-    2. Tallies become deltas of devices and of days of their accounts' calendars, and bytes stored of products.
-    3. What no device can be named for goes to quarantine, never silently away.
+    2. Hold the accounts that have a month closed about now, if something of such a month is among it.
+    3. Tallies become deltas of devices and of days of their accounts' calendars, and bytes stored of products.
+    4. What no device can be named for goes to quarantine, never silently away.
     """
     async with books.transaction() as books:
         if not await usage.finish_claim(books, claimed):
             return False
+        late = await hold_late(books, ((tally.product_key, tally.slot) for tally in tallies), now=now)
         if tallies and (strangers := await count(books, tallies, known)):
             source = f"{claimed.stream} {claimed.first}-{claimed.last}"
             kept = [(source, "unknown_device", stranger._asdict()) for stranger in strangers]
             await usage.quarantine(books, kept, now=now)
+        if late:
+            await statements.note_late(books, late)
         return True
 
 
@@ -80,8 +85,9 @@ async def fold(books: Books, *, now: datetime) -> Folded:
     2. There is a partition for every month that deltas wait for.
     3. Fold in bites; each says which devices went past 70, 90 or 100 % of that day's allowance.
     4. Tell each of these once. A device of an account that blocks is cut off at 100 %, if that day is not over.
+    5. Give back the room that the deltas took.
     """
-    warned = cut = 0
+    warned = cut = bites = 0
     for _ in range(_BITES):
         async with books.transaction() as bound:
             if not await take_turn(bound, Work.FOLDING) or not (days := await usage.days_to_fold(bound)):
@@ -92,7 +98,9 @@ async def fold(books: Books, *, now: datetime) -> Folded:
             newly = await usage.cut_off(bound, over) if over else set()
             await events.tell(bound, _warnings(crossed), now=now)
             await events.tell(bound, _cut_offs([each for each in over if each.device_id in newly]), now=now)
-            warned, cut = warned + len(crossed), cut + len(newly)
+            warned, cut, bites = warned + len(crossed), cut + len(newly), bites + 1
+    if bites:
+        await usage.clear_deltas(books)
     return Folded(warned, cut)
 
 

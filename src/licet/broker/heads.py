@@ -19,7 +19,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
-CHUNK_BYTES = 2**20
+# As much as the event loop is kept for at a time: some milliseconds.
+CHUNK_BYTES = 2**18
 ANSWER_SECONDS = 5.0
 PORT = 4222
 # The server forgets a reading that nobody asked anything of for so long.
@@ -59,8 +60,10 @@ class Heads:
         self._inbox = f"_INBOX.{secrets.token_hex(11)}"
         self._readings = 0
 
-    async def between(self, stream: str, first: int, last: int) -> list[Head]:
-        """The heads of all messages with these sequences that the stream still holds.
+    async def between(self, stream: str, first: int, last: int) -> AsyncIterator[list[Head]]:
+        """The heads of all messages with these sequences that the stream still holds, as they come.
+
+        They may be used when all have come without an error, and not before.
 
         1. The server begins a reading at the first of them, and is asked for as many as there can be.
         2. Chunks are taken up until the last has come, or the server has no more.
@@ -79,36 +82,37 @@ class Heads:
             ),
             timeout=ANSWER_SECONDS,
         )
-        found = await self._pull(stream, made.name, most=last - first + 1, last=last)
+        count, read_to = 0, first - 1
+        async for found in self._pulled(stream, made.name, most=last - first + 1, last=last):
+            count, read_to = count + len(found), int(found[-1][SEQUENCE])
+            yield found if read_to <= last else [head for head in found if int(head[SEQUENCE]) <= last]
         await self._jetstream.delete_consumer(stream, made.name)
-        read_to = _sequence(found) if found else first - 1
-        if read_to > last:
-            return [head for head in found if int(head[SEQUENCE]) <= last]
-        if read_to < last and len(found) < last - first + 1 and await self._holds(stream, read_to + 1, last):
+        if read_to < last and count < last - first + 1 and await self._holds(stream, read_to + 1, last):
             raise ReadingError(f"{stream} holds more between {read_to} and {last} than it sent")
-        return found
 
-    async def _pull(self, stream: str, consumer: str, *, most: int, last: int) -> list[Head]:
+    async def _pulled(self, stream: str, consumer: str, *, most: int, last: int) -> AsyncIterator[list[Head]]:
         self._readings += 1
         sid, inbox = self._readings, f"{self._inbox}.{self._readings}"
         asked = b'{"batch":%d,"no_wait":true}' % most
         next_ones = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._writer.write(f"SUB {inbox} {sid}\r\nPUB {next_ones} {inbox} {len(asked)}\r\n".encode() + asked + b"\r\n")
-        found: list[Head] = []
-        waiting, over = b"", False
+        waiting, count, over = b"", 0, False
         while not over:
             waiting += await self._chunk()
             end = _end_of_heads(waiting)
-            found += _HEAD.findall(waiting, 0, end)
+            found = _HEAD.findall(waiting, 0, end)
             waiting = waiting[end:]
-            over = len(found) == most or _is_over(stream, waiting)
-            if not over and found and _sequence(found) >= last:
+            count += len(found)
+            over = count == most or _is_over(stream, waiting)
+            if not found:
+                continue
+            if int(found[-1][NUMBER]) != count:
+                raise ReadingError(f"{stream} sent {int(found[-1][NUMBER])} heads, of which {count} could be read")
+            if not over and int(found[-1][SEQUENCE]) >= last:
                 over = True
                 await self._let_pass()
+            yield found
         self._writer.write(b"UNSUB %d\r\n" % sid)
-        if found and int(found[-1][NUMBER]) != len(found):
-            raise ReadingError(f"{stream} sent {int(found[-1][NUMBER])} heads, of which {len(found)} could be read")
-        return found
 
     async def _chunk(self) -> bytes:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -133,10 +137,6 @@ class Heads:
         except NotFoundError:
             return False
         return found.seq is not None and found.seq <= last
-
-
-def _sequence(found: list[Head]) -> int:
-    return int(found[-1][SEQUENCE])
 
 
 def _end_of_heads(waiting: bytes) -> int:

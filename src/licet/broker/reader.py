@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import nats.errors
 from nats.js.client import JetStreamContext
@@ -28,7 +29,7 @@ from licet.broker.heads import Heads, ReadingError, heads_from
 from licet.broker.lag import Lag, Lags
 from licet.broker.server import LICET
 from licet.broker.streams import COUNTED, UPLINK
-from licet.broker.tally import tally
+from licet.broker.tally import Sums
 from licet.broker.wire import connected, either, pause
 from licet.meter import claim, fold, meter
 from licet.postgres.books import Books
@@ -36,11 +37,13 @@ from licet.postgres.counting import Known
 from licet.postgres.usage import Claim
 from licet.refusals import Refused
 
-MOST = 20_000
+MOST = 100_000
 LANES = 2
 
 PAUSE_SECONDS = 0.25
 FOLD_SECONDS = 1.0
+# Folding takes at most this part of the time: one in so many and one.
+FOLD_RESTS = 3
 MEASURE_SECONDS = 2.0
 # Somebody else's claim may have been left behind: look now and then, though nothing new has come.
 LOOK_AGAIN_SECONDS = 5.0
@@ -84,7 +87,7 @@ class Reader:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Count until ``stop``. What is under way by then is finished."""
-        folding = asyncio.create_task(_repeated("folding", self._fold, FOLD_SECONDS, stop))
+        folding = asyncio.create_task(_repeated("folding", partial(self._fold, stop), FOLD_SECONDS, stop))
         while not stop.is_set():
             with suppress(nats.errors.Error, OSError, TimeoutError):  # that the broker is away, the door says already
                 await self._read(stop)
@@ -149,18 +152,20 @@ class Reader:
         return True
 
     async def _count(self, claimed: Claim, heads: Heads, *, first_held: int) -> None:
-        if claimed.last < first_held:
-            found = []
-        else:
-            found = await heads.between(claimed.stream, max(claimed.first, first_held), claimed.last)
-        tallies = tally(found, only_unacknowledged=claimed.stream == UPLINK)
-        if not await meter(self._books, claimed, tallies, now=self._clock(), known=self._devices):
+        sums = Sums(only_unacknowledged=claimed.stream == UPLINK)
+        if claimed.last >= first_held:
+            async for found in heads.between(claimed.stream, max(claimed.first, first_held), claimed.last):
+                sums.add(found)
+        if not await meter(self._books, claimed, sums.tallies(), now=self._clock(), known=self._devices):
             log.info("Somebody else has counted %s %d to %d already.", claimed.stream, claimed.first, claimed.last)
 
-    async def _fold(self) -> None:
+    async def _fold(self, stop: asyncio.Event) -> None:
+        began = time.monotonic()
         folded = await fold(self._books, now=self._clock())
         if folded.warned or folded.cut_off:
             log.info("Folded: %d warnings, %d devices cut off.", folded.warned, folded.cut_off)
+        # When there is much to fold, more at a time costs less.
+        await pause(FOLD_RESTS * (time.monotonic() - began), stop)
 
 
 @dataclass(slots=True)

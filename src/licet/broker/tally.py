@@ -18,33 +18,48 @@ _MAY_NOT_COUNT = tuple({b"." + each.topic.split("/")[0].encode() for each in UNC
 _UP = Direction.UP.value.encode()
 
 
-def tally(heads: Iterable[Head], *, only_unacknowledged: bool = False) -> list[Tally]:
-    """What was used, by device and slot. ``only_unacknowledged``: copies of acknowledged messages are passed over.
-
-    So is what is no device's.
+class Sums:
+    """What was used, by slot and device, as heads come in. ``only_unacknowledged``: copies of acknowledged messages are
+    passed over. So is what is no device's.
     """
-    used: dict[tuple[bytes, int], list[int]] = {}
-    sizes: dict[bytes, tuple[int, int]] = {}
-    slots: dict[bytes, int] = {}
-    classes: dict[tuple[bytes, bytes, bytes], int] = {}
-    for direction, device, topic, _, _, tens, qos, size in heads:
-        if not direction or (only_unacknowledged and qos in ACKNOWLEDGED):
-            continue
-        if (slot := slots.get(tens)) is None:
-            slot = slots[tens] = int(tens) // _TENS_IN_A_SLOT
-        if (measured := sizes.get(size)) is None:
-            measured = sizes[size] = (messages_in(int(size)), int(size))
-        messages, payload_bytes = measured
-        if topic.startswith(_MAY_NOT_COUNT):
-            if (found := classes.get((direction, topic, size))) is None:
-                found = counted(Direction(direction.decode()), topic_of(topic[1:]), payload_bytes)
-                classes[direction, topic, size] = found
-            messages = found
-        if (sums := used.get((device, slot))) is None:
-            sums = used[device, slot] = [0, 0, 0]
-        sums[direction != _UP] += messages
-        sums[2] += payload_bytes
-    return [Tally(*_names(device), slot, *sums) for (device, slot), sums in used.items()]
+
+    def __init__(self, *, only_unacknowledged: bool = False) -> None:
+        self._passed_over = ACKNOWLEDGED if only_unacknowledged else ()
+        self._used: dict[int, dict[bytes, list[int]]] = {}
+        self._slots: dict[bytes, dict[bytes, list[int]]] = {}  # the same, by tens of seconds
+        self._sizes: dict[bytes, tuple[int, int]] = {}
+        self._classes: dict[tuple[bytes, bytes, bytes], int] = {}
+
+    def add(self, heads: Iterable[Head]) -> None:
+        """Tally these as well. What is looked up for each of a hundred thousand is kept at hand."""
+        sizes, slots, passed_over = self._sizes, self._slots, self._passed_over
+        for direction, device, topic, _, _, tens, qos, size in heads:
+            if not direction or qos in passed_over:
+                continue
+            measured = sizes.get(size) or self._measured(size)
+            devices = slots.get(tens)
+            if devices is None:
+                devices = slots[tens] = self._used.setdefault(int(tens) // _TENS_IN_A_SLOT, {})
+            sums = devices.get(device)
+            if sums is None:
+                sums = devices[device] = [0, 0, 0]
+            messages = self._of_class(direction, topic, size) if topic.startswith(_MAY_NOT_COUNT) else measured[0]
+            sums[direction != _UP] += messages
+            sums[2] += measured[1]
+
+    def tallies(self) -> list[Tally]:
+        """One for each device and slot."""
+        return [Tally(*_names(device), slot, *sums) for slot, of in self._used.items() for device, sums in of.items()]
+
+    def _measured(self, size: bytes) -> tuple[int, int]:
+        found = self._sizes[size] = (messages_in(int(size)), int(size))
+        return found
+
+    def _of_class(self, direction: bytes, topic: bytes, size: bytes) -> int:
+        if (found := self._classes.get((direction, topic, size))) is None:
+            found = counted(Direction(direction.decode()), topic_of(topic[1:]), int(size))
+            self._classes[direction, topic, size] = found
+        return found
 
 
 def topic_of(subject: bytes) -> str:

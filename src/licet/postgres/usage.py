@@ -151,6 +151,11 @@ async def make_partitions(books: Books, days: Sequence[date]) -> None:
         await books.run(statement.as_bytes())
 
 
+async def clear_deltas(books: Books) -> None:
+    """Give back the room of deltas that were folded, so that there is little to look through."""
+    await books.vacuum("message_deltas")
+
+
 @dataclass(frozen=True, slots=True)
 class Crossing:
     """A device went past a warning of its day's allowance. ``ends_at``: when that day ends."""
@@ -168,7 +173,7 @@ class Crossing:
 
 
 async def fold(books: Books, *, most: int) -> list[Crossing]:
-    rows = await books.all(_sql.fold, most=most, percents=list(WARNINGS))
+    rows = await books.all(_sql.fold, most=most, percents=list(WARNINGS), first_percent=min(WARNINGS))
     return [
         Crossing(row[0], row[1], row[2], row[3], row[4], Mode(row[5]), row[6], row[7], row[8], row[9]) for row in rows
     ]

@@ -83,8 +83,9 @@ LIMIT %(limit)s;
 SELECT DISTINCT d.used_on FROM message_deltas d ORDER BY d.used_on;
 
 -- fold --
--- Deltas become the day's counters, each once: so many of them at a time. Only one transaction folds at a time. Returned: devices whose use went past 70, 90 or 100 per cent of that day's allowance by this, with
--- the account's mode on that day, the day's end, and how many per cent. A virtual device has no allowance to exceed.
+-- Deltas become the day's counters, each once: so many of them at a time. Only one transaction folds at a time. Returned:
+-- devices whose use went past 70, 90 or 100 per cent of that day's allowance by this, with the account's mode on that day,
+-- the day's end, and how many per cent. A virtual device has no allowance to exceed.
 WITH taken AS (
     DELETE FROM message_deltas
     WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM message_deltas d LIMIT %(most)s))
@@ -100,33 +101,46 @@ WITH taken AS (
     ORDER BY t.used_on, t.device_id
     ON CONFLICT (used_on, device_id) DO UPDATE SET up = c.up + excluded.up, down = c.down + excluded.down
     RETURNING used_on, device_id, up + down AS used
-)
-SELECT p.account_id, p.product_key, d.id, d.device_key, f.used_on, m.mode,
-       ((f.used_on + 1)::timestamp AT TIME ZONE a.time_zone), w.percent, f.used, k.messages_per_day
-FROM folded f
-JOIN tallied t ON t.used_on = f.used_on AND t.device_id = f.device_id
-JOIN devices d ON d.id = f.device_id
-JOIN products p ON p.id = d.product_id
-JOIN accounts a ON a.id = p.account_id
-CROSS JOIN LATERAL (
-    SELECT g.messages_per_day
-    FROM product_packages h
-    JOIN packages g ON g.id = h.package_id
-    WHERE h.product_id = p.id
-    ORDER BY h.counts_from <= (f.used_on::timestamp AT TIME ZONE a.time_zone) DESC,
-             CASE WHEN h.counts_from <= (f.used_on::timestamp AT TIME ZONE a.time_zone) THEN -h.ordinal ELSE h.ordinal END
-    LIMIT 1
-) k
-CROSS JOIN LATERAL (
-    SELECT coalesce((SELECT x.mode FROM account_modes x
-                     WHERE x.account_id = a.id AND x.starts_on <= f.used_on
+), near AS MATERIALIZED (
+    -- Most are far below any allowance, or far above: only of the others is asked what theirs is.
+    SELECT f.used_on, f.device_id, f.used::bigint AS used, (f.used - t.up - t.down)::bigint AS before
+    FROM folded f
+    JOIN tallied t ON t.used_on = f.used_on AND t.device_id = f.device_id
+    CROSS JOIN (SELECT min(g.messages_per_day) AS least, max(g.messages_per_day) AS most FROM packages g) g
+    WHERE f.used::bigint * 100 >= %(first_percent)s::bigint * g.least AND f.used - t.up - t.down < g.most
+), whose AS MATERIALIZED (
+    SELECT n.used_on, n.device_id, n.used, n.before, d.device_key, d.product_id
+    FROM near n
+    JOIN devices d ON d.id = n.device_id
+    WHERE NOT d.virtual
+), allowed AS MATERIALIZED (
+    SELECT p.id AS product_id, p.product_key, p.account_id, t.used_on, k.messages_per_day,
+           ((t.used_on + 1)::timestamp AT TIME ZONE a.time_zone) AS ends_at,
+           coalesce((SELECT x.mode FROM account_modes x
+                     WHERE x.account_id = a.id AND x.starts_on <= t.used_on
                      ORDER BY x.starts_on DESC LIMIT 1), 'charge') AS mode
-) m
-JOIN unnest(%(percents)s::integer[]) AS w (percent)
-  ON (f.used - t.up - t.down)::bigint * 100 < w.percent::bigint * k.messages_per_day
- AND f.used::bigint * 100 >= w.percent::bigint * k.messages_per_day
-WHERE NOT d.virtual
-ORDER BY p.id, w.percent, d.device_key;
+    FROM (SELECT DISTINCT w.product_id, w.used_on FROM whose w) t
+    JOIN products p ON p.id = t.product_id
+    JOIN accounts a ON a.id = p.account_id
+    CROSS JOIN LATERAL (
+        SELECT g.messages_per_day
+        FROM product_packages h
+        JOIN packages g ON g.id = h.package_id
+        WHERE h.product_id = p.id
+        ORDER BY h.counts_from <= (t.used_on::timestamp AT TIME ZONE a.time_zone) DESC,
+                 CASE WHEN h.counts_from <= (t.used_on::timestamp AT TIME ZONE a.time_zone)
+                      THEN -h.ordinal ELSE h.ordinal END
+        LIMIT 1
+    ) k
+)
+SELECT k.account_id, k.product_key, w.device_id, w.device_key, w.used_on, k.mode, k.ends_at, c.percent, w.used,
+       k.messages_per_day
+FROM whose w
+JOIN allowed k ON k.product_id = w.product_id AND k.used_on = w.used_on
+JOIN unnest(%(percents)s::integer[]) AS c (percent)
+  ON w.before * 100 < c.percent::bigint * k.messages_per_day
+ AND w.used * 100 >= c.percent::bigint * k.messages_per_day
+ORDER BY k.product_id, c.percent, w.device_key;
 
 -- cut_off --
 -- Devices are cut off until the day ends; those that are already are passed over.

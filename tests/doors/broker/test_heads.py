@@ -14,7 +14,7 @@ from licet.broker import heads as heads_module
 from licet.broker.heads import Head, Heads, ReadingError, heads_from
 from licet.broker.server import LICET
 from licet.broker.streams import MESSAGES, UPLINK, make_streams
-from licet.broker.tally import tally, topic_of
+from licet.broker.tally import Sums, topic_of
 from licet.postgres.usage import Tally
 
 DK = "dev0001"
@@ -47,7 +47,17 @@ async def publish_exactly_once(device: Device, topic: str, payload: bytes, packe
 
 async def all_heads(heads: Heads, server: Client, stream: str) -> list[Head]:
     last = (await server.jetstream().stream_info(stream)).state.last_seq
-    return await heads.between(stream, 1, last) if last else []
+    return await held(heads, stream, 1, last) if last else []
+
+
+async def held(heads: Heads, stream: str, first: int, last: int) -> list[Head]:
+    return [head async for found in heads.between(stream, first, last) for head in found]
+
+
+def tally(heads: list[Head], *, only_unacknowledged: bool = False) -> list[Tally]:
+    sums = Sums(only_unacknowledged=only_unacknowledged)
+    sums.add(heads)
+    return sums.tallies()
 
 
 def said(found: list[Head]) -> list[tuple[str, str, int]]:
@@ -124,23 +134,23 @@ def sequences(found: list[Head]) -> list[int]:
 async def test_exactly_what_was_asked_for_comes_in_whole_chunks(server: Client, heads: Heads) -> None:
     """Also right after a reading that had to stop early, because what was deleted made room for more."""
     await fill(server, 3000)
-    assert sequences(await heads.between(UPLINK, 1, 3000)) == list(range(1, 3001))
-    assert sequences(await heads.between(UPLINK, 17, 17)) == [17]
+    assert sequences(await held(heads, UPLINK, 1, 3000)) == list(range(1, 3001))
+    assert sequences(await held(heads, UPLINK, 17, 17)) == [17]
     for number in range(1, 100):
         await server.jetstream().delete_msg(UPLINK, number)
-    assert sequences(await heads.between(UPLINK, 50, 150)) == list(range(100, 151))
-    assert sequences(await heads.between(UPLINK, 1, 99)) == []
-    assert sequences(await heads.between(UPLINK, 2000, 3000)) == list(range(2000, 3001))
+    assert sequences(await held(heads, UPLINK, 50, 150)) == list(range(100, 151))
+    assert sequences(await held(heads, UPLINK, 1, 99)) == []
+    assert sequences(await held(heads, UPLINK, 2000, 3000)) == list(range(2000, 3001))
 
 
 async def test_what_was_deleted_at_the_end_is_not_waited_for(server: Client, heads: Heads) -> None:
     await fill(server, 10)
     for number in (4, 9, 10):
         await server.jetstream().delete_msg(UPLINK, number)
-    assert sequences(await heads.between(UPLINK, 3, 10)) == [3, 5, 6, 7, 8]
-    assert sequences(await heads.between(UPLINK, 9, 10)) == []
+    assert sequences(await held(heads, UPLINK, 3, 10)) == [3, 5, 6, 7, 8]
+    assert sequences(await held(heads, UPLINK, 9, 10)) == []
     await server.jetstream().purge_stream(UPLINK)
-    assert sequences(await heads.between(UPLINK, 1, 10)) == []
+    assert sequences(await held(heads, UPLINK, 1, 10)) == []
 
 
 async def test_what_is_no_devices_is_passed_over(server: Client, heads: Heads) -> None:
@@ -166,7 +176,7 @@ async def test_a_server_that_falls_silent_is_an_error(
     monkeypatch.setattr(heads_module, "ANSWER_SECONDS", 0.5)
     broker.engine.stop()
     with pytest.raises((ReadingError, TimeoutError, OSError)):
-        await heads.between(UPLINK, 1, 10)
+        await held(heads, UPLINK, 1, 10)
 
 
 async def test_a_wrong_password_is_an_error(broker: Broker, server: Client) -> None:
@@ -179,7 +189,7 @@ async def test_the_first_server_that_answers_is_read_from(broker: Broker, server
     async with heads_from(["nats://127.0.0.1:9", broker.url], LICET, broker.password, server.jetstream()) as heads:
         await make_streams(server.jetstream())
         await fill(server, 3)
-        assert len(await heads.between(UPLINK, 1, 3)) == 3
+        assert len(await held(heads, UPLINK, 1, 3)) == 3
     with pytest.raises(ReadingError, match="no broker"):
         async with heads_from(["nats://127.0.0.1:9"], LICET, broker.password, server.jetstream()):
             pass

@@ -33,14 +33,14 @@ CREATE TABLE message_claims (
     CHECK (first_sequence <= last_sequence)
 );
 
--- What was counted and is not yet folded into the day's counters: append only, many at a time.
+-- What was counted and is not yet folded into the day's counters, a second later: append only, many at a time, and few
+-- enough to be looked through; an index would cost three times what the rows do.
 CREATE TABLE message_deltas (
     used_on   date    NOT NULL,
     device_id bigint  NOT NULL,
     up        integer NOT NULL,
     down      integer NOT NULL
 );
-CREATE INDEX message_deltas_device ON message_deltas (device_id, used_on);
 
 -- Messages used by a device on a day of its account's calendar (E1, E2); one row at the most. A partition a month is made
 -- when the first count of that month is folded.
