@@ -35,6 +35,9 @@ class Kind(StrEnum):
     ALLOWANCE_NEARLY_USED = "allowance_nearly_used"
     ALLOWANCE_USED_UP = "allowance_used_up"
     DEVICES_CUT_OFF = "devices_cut_off"
+    TOPPED_UP = "topped_up"
+    STATEMENT_CLOSED = "statement_closed"
+    BILL_PAID = "bill_paid"
     OTA_OFFERED = "ota_offered"
     OTA_COMPLETED = "ota_completed"
     OTA_FAILED = "ota_failed"
@@ -87,6 +90,18 @@ MEANINGS: dict[Kind, tuple[str, tuple[str, ...]]] = {
     Kind.DEVICES_CUT_OFF: (
         "Devices of an account that blocks have used a day's allowance, and are out until the day ends.",
         ("until", "device_keys"),
+    ),
+    Kind.TOPPED_UP: (
+        "An account bought, or was given, units that offset its excess.",
+        ("topup_id", "usage", "quantity", "reference"),
+    ),
+    Kind.STATEMENT_CLOSED: (
+        "An account's month was closed; what each kind came to, and what is owed of it.",
+        ("month", "kinds"),
+    ),
+    Kind.BILL_PAID: (
+        "Units of a bill were marked as paid.",
+        ("month", "usage", "quantity", "reference"),
     ),
     Kind.OTA_OFFERED: (
         "A campaign offered devices a firmware: where they fetch it, how many bytes it has, and their hash.",

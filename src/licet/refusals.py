@@ -28,6 +28,7 @@ class Reason(Enum):
     )
     BUSY = _No("busy", "licet has more to do than it can.", "Try again shortly.", 503, transient=True)
     BOOKS_AWAY = _No("books_away", "The books cannot be reached.", "Try again shortly.", 503, transient=True)
+    BROKER_AWAY = _No("broker_away", "The devices' broker cannot be reached.", "Try again shortly.", 503, transient=True)
 
     # Who asks?
     NOT_SIGNED_IN = _No(
@@ -123,10 +124,28 @@ class Reason(Enum):
         "Assign at most {maximum}, or credit a purchase.",
         409,
     )
+    REFERENCE_USED = _No(
+        "reference_used",
+        "{reference} was used already, and not for the same.",
+        "Check the reference.",
+        409,
+    )
+    MORE_THAN_OWED = _No(
+        "more_than_owed",
+        "{quantity} to be paid, {owed} owed.",
+        "Pay at most {owed}.",
+        409,
+    )
     NOT_AN_UPGRADE = _No(
         "not_an_upgrade",
         "“{offered}” allows less than “{current}” on some figure.",
         "Choose a package that allows at least as much; an operator may force it.",
+        409,
+    )
+    KEEPS_TOO_SHORT = _No(
+        "keeps_too_short",
+        "{product} is granted {granted} days of storage; {keep_days} would be less.",
+        "Keep its messages for at least {granted} days, or as granted.",
         409,
     )
     NO_PACKAGE_YET = _No("no_package_yet", "{product} has no package to upgrade.", "Assign codes to it first.", 409)

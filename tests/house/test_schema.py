@@ -36,7 +36,7 @@ _SHAPES = {
         WHERE c.relnamespace = 'public'::regnamespace
     """,
     "functions": "SELECT p.proname, p.prosrc FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace",
-    "triggers": "SELECT t.tgrelid::regclass::text, t.tgname FROM pg_trigger t WHERE NOT t.tgisinternal",
+    "triggers": "SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t WHERE NOT t.tgisinternal ORDER BY 1",
     "types": """
         SELECT t.typname, t.typtype FROM pg_type t
         WHERE t.typnamespace = 'public'::regnamespace AND t.typtype IN ('e', 'd', 'r')
@@ -90,10 +90,12 @@ def test_migrations_are_numbered_without_gaps() -> None:
     assert [number for number, _, _ in migrations()] == list(range(1, len(migrations()) + 1))
 
 
-def test_no_table_has_triggers_or_asks_the_clock(database_url: str) -> None:
+def test_triggers_only_refuse_and_no_table_asks_the_clock(database_url: str) -> None:
+    """G4, G6: what is written of a closed month stays written; no trigger ever does anything else."""
     shape = _shape(database_url)
-    assert not shape["triggers"]
-    assert not shape["functions"]
+    assert all("EXECUTE FUNCTION refuse_change()" in str(trigger) for trigger in shape["triggers"])
+    assert len(shape["functions"]) == 1
+    assert "RAISE EXCEPTION" in str(shape["functions"][0])
     defaults = [str(column[6]) for column in shape["columns"] if column[6]]
     assert not [each for each in defaults if re.search(r"now\(|clock|current_|statement_t", each, re.IGNORECASE)]
 

@@ -27,14 +27,14 @@ def slot(at: datetime) -> int:
 
 
 async def uses(
-    trade: Trade, device_key: str, up: int, *, down: int = 0, at: datetime = NOON, stream: str = "s"
+    trade: Trade, device_key: str, up: int, *, down: int = 0, at: datetime = NOON, now: datetime = NOON
 ) -> None:
     """The device used so many messages at that instant; and they were read from a stream."""
     last = (await usage.behind(trade.books)).get("s", (0, None))[0] + up + down
     claimed = await claim(trade.books, "s", last_sequence=last, most=10**6, claimed_by="reader", now=NOON)
     assert claimed is not None
     tallies = [Tally(trade.product_key, device_key, slot(at), up, down, 100 * (up + down))]
-    assert await meter(trade.books, claimed, tallies, now=NOON)
+    assert await meter(trade.books, claimed, tallies, now=now)
 
 
 async def day_of(trade: Trade, on: date = TODAY) -> Drawn:

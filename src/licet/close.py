@@ -1,0 +1,214 @@
+"""Close: on the 1st, in its own calendar, the month of every account comes to a statement (rules G1 to G6).
+
+A closed month is never reopened: what arrives late is billed late, and says so. As with renewals, what time has made
+true is written down in the order in which it became true: months that are over are closed, as of their end, and top-ups
+that have expired are gone, before anything that would change what they come to. So it makes no difference when this
+runs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby
+from zoneinfo import ZoneInfo
+
+from licet.allowances import Usage
+from licet.events import Happening, Kind
+from licet.excess import Topup, settle
+from licet.postgres import accounts, events, ledger, statements, usage
+from licet.postgres.books import Books
+from licet.postgres.ledger import Row
+from licet.postgres.statements import Due
+from licet.statements import Charge, LedgerType, Line, Statement, closes_at, month_of
+
+_BITE = 500  # accounts closed in one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What one run closed."""
+
+    statements: int = 0
+
+
+async def close(books: Books, *, through: date | None = None, account_id: str | None = None, now: datetime) -> Closing:
+    """Close every month that is over, of one account or of all; up to ``through`` (a month's first day), if given.
+
+    1. Find accounts with a month that is over; those of one month and zone are closed together.
+    2. Hold them, and see that nobody was faster.
+    3. Write their statements, as of the end of the month, and settle these from their top-ups.
+    4. Go on until no month is over. Last, write down which top-ups have expired by now.
+
+    Safe to run twice, late, or on two machines at once; killed at any instant it has closed whole accounts.
+    """
+    asked = None if account_id is None else [account_id]
+    closed = 0
+    while due := [each for each in await statements.due(books, asked, most=_BITE, now=now) if _is_asked(each, through)]:
+        _, together = next(groupby(due, lambda each: (each.month, each.time_zone)))
+        async with books.transaction() as bound:
+            closed += await _close_together(bound, [each.account_id for each in together], now=now)
+    while asked is None and (expired := await ledger.with_expired(books, most=_BITE, now=now)):
+        async with books.transaction() as bound:
+            await statements.lock_accounts(bound, expired)
+            await settle_bills(bound, expired, at=now, now=now)
+    return Closing(closed)
+
+
+async def bring_up_to_date(books: Books, account_id: str, *, now: datetime) -> None:
+    """Hold an account, with every month that is over closed and every top-up that has expired gone."""
+    await statements.lock_accounts(books, [account_id])
+    while await statements.due(books, [account_id], most=1, now=now):
+        await _close_together(books, [account_id], now=now)
+    await settle_bills(books, [account_id], at=now, now=now)
+
+
+def _is_asked(due: Due, through: date | None) -> bool:
+    return through is None or due.month <= through
+
+
+async def _close_together(books: Books, account_ids: Sequence[str], *, now: datetime) -> int:
+    """Close the first month that is over of accounts that have it, and their zone, in common."""
+    await statements.lock_accounts(books, account_ids)
+    due = await statements.due(books, account_ids, most=len(account_ids), now=now)
+    if not due:
+        return 0
+    month, time_zone = due[0].month, due[0].time_zone
+    ids = [each.account_id for each in due if (each.month, each.time_zone) == (month, time_zone)]
+    ends_at = closes_at(month, time_zone)
+    lines = [
+        (account_id, Line(kind, month, excess))
+        for (account_id, kind), excess in (await _excess(books, ids, month, time_zone)).items()
+    ]
+    lines += await _late_lines(books, ids, time_zone)
+    counted = {stream: until for stream, (until, _) in (await usage.behind(books)).items()}
+    await statements.insert_statements(books, ids, month, time_zone=time_zone, counted=counted, now=now)
+    await statements.insert_lines(books, month, lines)
+    await settle_bills(books, ids, at=ends_at, now=now)
+    owed = {
+        (each.account_id, each.usage): each.owed for each in await statements.owed(books, ids) if each.month == month
+    }
+    await events.tell(books, [_told(account_id, month, lines, owed) for account_id in ids], now=now)
+    return len(ids)
+
+
+async def _excess(
+    books: Books, account_ids: Sequence[str], month: date, time_zone: str
+) -> dict[tuple[str, Usage], int]:
+    """What these accounts used beyond their allowances in a month: account and kind → how much, where there is any."""
+    found = {
+        Usage.MESSAGES: await statements.excess_of_messages(books, account_ids, month, time_zone),
+        Usage.OTA: await statements.excess_of_ota(books, account_ids, month, ends_at=closes_at(month, time_zone)),
+    }
+    return {
+        (account_id, kind): excess for kind, by_account in found.items() for account_id, excess in by_account.items()
+    }
+
+
+async def _late_lines(books: Books, account_ids: Sequence[str], time_zone: str) -> list[tuple[str, Line]]:
+    """What was counted of closed months after they were closed, and has not been billed since (rule G6)."""
+    late = await statements.late(books, account_ids)
+    lines: list[tuple[str, Line]] = []
+    for month, those in groupby(late, lambda each: each[1]):
+        ids = [account_id for account_id, _ in those]
+        billed = await statements.billed_from(books, ids, month)
+        for (account_id, kind), excess in (await _excess(books, ids, month, time_zone)).items():
+            if (more := excess - billed.get((account_id, kind), 0)) > 0:
+                lines.append((account_id, Line(kind, month, more)))
+    await statements.late_no_more(books, late)
+    return lines
+
+
+async def settle_bills(books: Books, account_ids: Sequence[str], *, at: datetime, now: datetime) -> None:
+    """Settle what held accounts owe from their top-ups as of an instant, the oldest bill first; one ledger row a bill.
+
+    Top-ups that had expired by then are written off first, as of when they expired.
+    """
+    topups = await ledger.remaining(books, account_ids)
+    balances = await ledger.balances(books, account_ids)
+    rows: list[Row] = []
+    drawn: dict[str, int] = {}
+    for (account_id, kind), those in topups.items():
+        for gone in sorted(those, key=lambda topup: topup.expires_at or at):
+            if gone.expires_at is not None and gone.expires_at <= at:
+                balances[account_id, kind] -= gone.left
+                balance = balances[account_id, kind]
+                rows.append(
+                    Row(account_id, kind, gone.expires_at, LedgerType.EXPIRY, -gone.left, balance, reference=gone.id)
+                )
+                drawn[gone.id] = gone.left
+        topups[account_id, kind] = [topup for topup in those if topup.id not in drawn]
+    for owing in await statements.owed(books, account_ids):
+        kind_of = owing.account_id, owing.usage
+        settled = settle(owing.owed, topups.get(kind_of, []), at=at)
+        if settled.settled:
+            balances[kind_of] -= settled.settled
+            rows.append(Row(*kind_of, at, LedgerType.BILL, -settled.settled, balances[kind_of], owing.month))
+            topups[kind_of] = _less(topups[kind_of], dict(settled.drawn))
+            for topup_id, quantity in settled.drawn:
+                drawn[topup_id] = drawn.get(topup_id, 0) + quantity
+    if rows:
+        await ledger.draw_from(books, list(drawn.items()))
+        await ledger.write_down(books, rows)
+
+
+def _less(topups: Sequence[Topup], drawn: Mapping[str, int]) -> list[Topup]:
+    return [
+        Topup(each.id, each.quantity, each.left - drawn.get(each.id, 0), each.expires_at, each.bought_at)
+        for each in topups
+    ]
+
+
+def _told(
+    account_id: str, month: date, lines: Sequence[tuple[str, Line]], owed: Mapping[tuple[str, Usage], int]
+) -> Happening:
+    kinds = {
+        kind.value: {
+            "excess": sum(line.excess for whose, line in lines if whose == account_id and line.usage is kind),
+            "owed": owed.get((account_id, kind), 0),
+        }
+        for kind in Usage
+    }
+    return Happening(Kind.STATEMENT_CLOSED, account_id, facts={"month": f"{month:%Y-%m}", "kinds": kinds})
+
+
+async def statement(books: Books, account_id: str, month: date, *, now: datetime) -> Statement | None:
+    """One statement of an account; of the running month its live figures, unbilled. None of any other month."""
+    account = await accounts.get(books, account_id)
+    if account is None:
+        return None
+    if (found := await statements.page(books, account_id, month=month, limit=1)) != []:
+        return (await _whole(books, found))[0]
+    if month != month_of(now.astimezone(ZoneInfo(account.time_zone)).date()):
+        return None
+    excess = await _excess(books, [account_id], month, account.time_zone)
+    lines = [Line(kind, month, units) for (_, kind), units in excess.items()]
+    settled = await statements.settled(books, [(account_id, month)])
+    charges = {
+        kind: Charge(excess.get((account_id, kind), 0), settled.get((account_id, month, kind), 0)) for kind in Usage
+    }
+    return Statement(account_id, month, account.time_zone, None, charges, tuple(lines))
+
+
+async def statements_of(
+    books: Books, account_id: str | None, *, before: tuple[str, date] | None = None, limit: int
+) -> list[Statement]:
+    """Closed months of an account, or of all, the latest first. ``before``: account and month of the last one seen."""
+    return await _whole(books, await statements.page(books, account_id, before=before, limit=limit))
+
+
+async def _whole(books: Books, closed: Sequence[statements.Closed]) -> list[Statement]:
+    months = [(each.account_id, each.month) for each in closed]
+    lines = await statements.lines(books, months)
+    settled = await statements.settled(books, months)
+    whole = []
+    for each in closed:
+        own = lines.get((each.account_id, each.month), [])
+        charges = {
+            kind: Charge(
+                sum(line.excess for line in own if line.usage is kind),
+                settled.get((each.account_id, each.month, kind), 0),
+            )
+            for kind in Usage
+        }
+        whole.append(Statement(each.account_id, each.month, each.time_zone, each.closed_at, charges, tuple(own)))
+    return whole
