@@ -172,14 +172,19 @@ def _upgrade(row: Row) -> Upgrade:
 
 @dataclass(frozen=True, slots=True)
 class OtaUsed:
-    """Upgrades of a day or a month: of everything that was asked about, or of one product or device of it."""
+    """Upgrades of a day or a month: of everything that was asked about, or of one product or device of it.
+
+    ``product_id`` and ``allowance`` (of the month that the day is in) are known by device alone.
+    """
 
     on: date
+    product_id: int
     product_key: str | None
     device_key: str | None
     upgrades: int
     bytes: int
     drawn: Drawn
+    allowance: int | None
 
 
 async def ota_used(
@@ -189,21 +194,32 @@ async def ota_used(
     first: date,
     last: date,
     product_key: str | None = None,
-    device_id: int | None = None,
+    device_ids: Sequence[int] | None = None,
     by: Literal["day", "month"] = "month",
     whose: Literal["total", "product", "device"] = "total",
+    after: tuple[date, str] = (date.min, ""),
+    limit: int | None = None,
     now: datetime,
-) -> Sequence[OtaUsed]:
-    """``now``: a month that is still running is drawn from the allowance that counts now."""
+) -> list[OtaUsed]:
+    """``now``: a month that is still running is drawn from the allowance that counts now.
+
+    ``after``, in total or by product: day and product key of the last one of the page before.
+    """
     rows = await books.all(
         _sql.ota_used,
         account_id=account_id,
         first=first,
         last=last,
         product_key=product_key,
-        device_id=device_id,
+        device_ids=None if device_ids is None else list(device_ids),
         by=by,
         whose=whose,
+        after_on=after[0],
+        after_key=after[1],
+        limit=limit,
         now=now,
     )
-    return [OtaUsed(row[0], row[1], row[2], row[3], row[4], Drawn(row[5], row[6])) for row in rows]
+    return [
+        OtaUsed(row[0], row[1], row[2] or None, row[3] or None, row[4], row[5], Drawn(row[6], row[7]), row[8])
+        for row in rows
+    ]

@@ -137,9 +137,10 @@ CROSS JOIN LATERAL (
 ORDER BY u.began_at DESC, u.id DESC;
 
 -- ota_used --
--- Attempts charged, covered and in excess (F2, F3), on days in [first, last], by day or month; of an account, a product
--- or one device. An attempt belongs to the month it was reserved in; if it was completed after that month had ended, to
--- its last day: so days come to their month. By 'total', 'product' or 'device': whose they are comes back as well.
+-- Attempts charged, covered and in excess (F2, F3), on days in [first, last], by day or month: of an account, a product,
+-- or all. An attempt belongs to the month it was reserved in, and if it was completed after that had ended, to its last
+-- day: so days come to their month. By 'total' or 'product', the first day first; by 'device' (of all, or of these)
+-- device by device, with what a month allows. What deleted devices and products used is in it.
 WITH charged AS (
     SELECT u.id, u.device_id, u.product_id, u.month_on, u.bytes, u.attempts, p.product_key, a.time_zone,
            least((u.ended_at AT TIME ZONE a.time_zone)::date, (u.month_on + interval '1 month' - interval '1 day')::date)
@@ -152,9 +153,14 @@ WITH charged AS (
       AND u.month_on BETWEEN date_trunc('month', %(first)s::timestamp)::date AND %(last)s
       AND (%(account_id)s::text IS NULL OR p.account_id = %(account_id)s)
       AND (%(product_key)s::text IS NULL OR p.product_key = %(product_key)s)
-      AND (%(device_id)s::bigint IS NULL OR u.device_id = %(device_id)s)
+      AND (%(device_ids)s::bigint[] IS NULL OR u.device_id = ANY (%(device_ids)s))
 ), drawn AS (
-    SELECT c.used_on, c.product_key, d.device_key, c.bytes, c.attempts,
+    SELECT date_trunc(%(by)s, c.used_on::timestamp)::date AS on_date,
+           CASE WHEN %(whose)s = 'device' THEN c.product_id ELSE 0 END AS product_id,
+           CASE WHEN %(whose)s = 'total' THEN '' ELSE c.product_key END AS product_key,
+           CASE WHEN %(whose)s = 'device' THEN d.device_key ELSE '' END AS device_key,
+           CASE WHEN %(whose)s = 'device' AND NOT d.virtual THEN coalesce(k.ota_per_month, 0) END AS allowance,
+           c.bytes, c.attempts,
            CASE WHEN d.virtual THEN c.attempts
                 ELSE greatest(0, least(c.attempts, coalesce(k.ota_per_month, 0) - c.held + c.attempts)) END AS covered
     FROM charged c
@@ -171,10 +177,10 @@ WITH charged AS (
     ) k ON true
     WHERE c.used_on BETWEEN %(first)s AND %(last)s
 )
-SELECT date_trunc(%(by)s, w.used_on::timestamp)::date AS on_date,
-       CASE WHEN %(whose)s <> 'total' THEN w.product_key END AS product_key,
-       CASE WHEN %(whose)s = 'device' THEN w.device_key END AS device_key,
-       count(*), sum(w.bytes)::bigint, sum(w.covered)::bigint, sum(w.attempts - w.covered)::bigint
-FROM drawn w
-GROUP BY 1, 2, 3
-ORDER BY 1, 2, 3;
+SELECT r.on_date, r.product_id, r.product_key, r.device_key, count(*), sum(r.bytes)::bigint, sum(r.covered)::bigint,
+       sum(r.attempts - r.covered)::bigint, max(r.allowance)
+FROM drawn r
+WHERE (r.on_date, r.product_key) > (%(after_on)s::date, %(after_key)s::text)
+GROUP BY r.on_date, r.product_id, r.product_key, r.device_key
+ORDER BY r.product_id, r.device_key, r.on_date, r.product_key
+LIMIT %(limit)s::bigint;

@@ -120,3 +120,31 @@ async def test_a_campaign_is_for_devices_that_are_there(stage: Stage, pk: str) -
     stage.refused(await stage.mallory.post("/v1/ota/campaigns", json=asked | {"all": True}), 404, "not_found")
     assert stage.made(await stage.bob.get("/v1/ota/campaigns"))["data"] == []
     assert stage.made(await stage.bob.get("/v1/ota"))["data"] == []
+
+
+async def test_usage_of_ota_is_read_by_day_and_month(stage: Stage, pk: str) -> None:
+    """F2: in total, by product and by device it is the same; failed ones are not in it."""
+    for size, device_key in ((6 * MB, "thermo1"), (MB, "thermo2"), (MB, "thermo2")):
+        upgrade = await begun(stage, pk, size, device_key=device_key)
+        stage.made(await stage.max.patch(f"/v1/ota/{upgrade['id']}", json={"state": "completed", "bytes": size}))
+        stage.clock.move(days=1)
+    failed = await begun(stage, pk, MB)
+    await stage.max.patch(f"/v1/ota/{failed['id']}", json={"state": "failed"})
+    sums = {}
+    for by in ("day", "month"):
+        for whose in ("total", "product", "device"):
+            params = {"by": by, "whose": whose, "from": "2026-01-01", "to": "2026-01-31", "limit": 1}
+            used, covered, excess, carried = 0, 0, 0, 0
+            while True:
+                listed = stage.made(await stage.bob.get("/v1/usage/ota", params=params))
+                for each in listed["data"]:
+                    used, covered = used + each["used"], covered + each["covered"]
+                    excess, carried = excess + each["excess"], carried + each["bytes"]
+                if listed["next_cursor"] is None:
+                    break
+                params["cursor"] = listed["next_cursor"]
+            sums[by, whose] = (used, covered, excess, carried)
+    assert set(sums.values()) == {(4, 2, 2, 8 * MB)}
+    of_one = await stage.bob.get(f"/v1/devices/{pk}/thermo2/usage", params={"kind": "ota", "by": "month"})
+    (month,) = stage.made(of_one)["data"]
+    assert (month["on"], month["used"], month["covered"], month["allowance"]) == ("2026-01-01", 2, 1, 1)

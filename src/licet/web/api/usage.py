@@ -5,7 +5,7 @@ Each kind of usage says how it is read; whose it is, which days, and which page 
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -13,8 +13,9 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from licet.allowances import Usage
-from licet.postgres import accounts, usage
+from licet.postgres import accounts, ota, usage
 from licet.postgres.books import Books
+from licet.postgres.ota import OtaUsed
 from licet.postgres.usage import MessagesUsed
 from licet.refusals import Reason, Refused
 from licet.web.fields import Day, DeviceKey, DeviceKeyInPath, Id, ProductKey, ProductKeyInPath, Told
@@ -32,7 +33,10 @@ Whose = Literal["total", "product", "device"]
 
 
 class UsedTold(Told):
-    """Covered + excess = used. ``on``: the day, or a month's first; ``allowance``: what that day allowed the device."""
+    """Covered + excess = used. ``on``: the day, or a month's first; ``allowance``: what that day allowed the device.
+
+    Of OTA upgrades it is what the day's month allowed; ``bytes``: what they came to.
+    """
 
     on: date
     used: int
@@ -40,6 +44,7 @@ class UsedTold(Told):
     excess: int
     up: int | None = None
     down: int | None = None
+    bytes: int | None = None
     allowance: int | None = None
     product_key: str | None = None
     device_key: str | None = None
@@ -82,6 +87,7 @@ class Wanted:
     first: date
     last: date
     today: date
+    now: datetime
     by: Period
     whose: Whose
 
@@ -168,7 +174,7 @@ async def _wanted(ask: Ask, asked: DaysAsked, account_id: str | None, product_ke
         raise Malformed([_wrong("from", "This is after the last day.")])
     if last - first >= timedelta(days=MOST_DAYS):
         raise Malformed([_wrong("from", f"Ask for at most {MOST_DAYS} days at a time.")])
-    return Wanted(account_id, product_key, first, last, today, asked.by, whose)
+    return Wanted(account_id, product_key, first, last, today, ask.now, asked.by, whose)
 
 
 async def _by_device(ask: Ask, asked: DaysAsked, reads: Reads, wanted: Wanted, device_id: int | None) -> Page[UsedTold]:
@@ -263,5 +269,51 @@ async def _messages_today(books: Books, device_id: int, today: date) -> UsedTold
     return UsedTold(on=today, used=0, covered=0, excess=0, up=0, down=0, allowance=allowance)
 
 
+def _ota(used: OtaUsed) -> UsedTold:
+    return UsedTold(
+        on=used.on,
+        used=used.drawn.used,
+        covered=used.drawn.covered,
+        excess=used.drawn.excess,
+        bytes=used.bytes,
+        allowance=used.allowance,
+        product_key=used.product_key,
+        device_key=used.device_key,
+    )
+
+
+async def _ota_in_all(books: Books, wanted: Wanted, after: tuple[date, str], limit: int) -> list[UsedTold]:
+    found = await ota.ota_used(
+        books,
+        wanted.account_id,
+        first=wanted.first,
+        last=wanted.last,
+        product_key=wanted.product_key,
+        by=wanted.by,
+        whose="product" if wanted.whose == "product" else "total",
+        after=after,
+        limit=limit,
+        now=wanted.now,
+    )
+    return [_ota(each) for each in found]
+
+
+async def _ota_of_devices(books: Books, device_ids: Sequence[int], wanted: Wanted) -> list[tuple[int, UsedTold]]:
+    found = await ota.ota_used(
+        books,
+        wanted.account_id,
+        first=wanted.first,
+        last=wanted.last,
+        device_ids=device_ids,
+        by=wanted.by,
+        whose="device",
+        now=wanted.now,
+    )
+    return [(each.product_id, _ota(each)) for each in found]
+
+
 #: How each kind is read; what is not in it is not metered yet.
-READS: dict[Usage, Reads] = {Usage.MESSAGES: Reads(_messages_in_all, _messages_of_devices, _messages_today)}
+READS: dict[Usage, Reads] = {
+    Usage.MESSAGES: Reads(_messages_in_all, _messages_of_devices, _messages_today),
+    Usage.OTA: Reads(_ota_in_all, _ota_of_devices),
+}
