@@ -145,10 +145,9 @@ def _can_be(knock: Knock) -> bool:
 
 def _knocks(body: Mapping[str, object]) -> list[Knock]:
     given = body["knocks"]
-    _refuse([_wrong(name, "There is no such field.") for name in body if name != "knocks"])
+    wrong = [_wrong(name, "There is no such field.") for name in body if name != "knocks"]
     if not isinstance(given, list) or not 1 <= len(given) <= MOST_KNOCKS:
-        raise Malformed([_wrong("knocks", f"This is a list of 1 to {MOST_KNOCKS} knocks.")])
-    wrong: list[WrongField] = []
+        raise Malformed([*wrong, _wrong("knocks", f"This is a list of 1 to {MOST_KNOCKS} knocks.")])
     knocks = []
     for index, each in enumerate(given):
         try:
