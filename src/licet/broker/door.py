@@ -15,6 +15,7 @@ from functools import partial
 import nats.errors
 
 from licet.admit import admit
+from licet.broker.downlink import Downlink
 from licet.broker.gate import Gate, Gatekeeping
 from licet.broker.presence import Presence
 from licet.broker.reader import Reader
@@ -22,6 +23,7 @@ from licet.broker.registration import RegistrationDesk
 from licet.broker.relay import Relay
 from licet.broker.server import LICET, LICET_SYS, PAYLOAD_BYTES
 from licet.broker.servers import Servers
+from licet.broker.stored import Stored
 from licet.broker.streams import make_streams
 from licet.broker.tokens import Signer
 from licet.broker.wire import connected, either
@@ -67,6 +69,8 @@ class Door:
             settle_seconds=wiring.keeping.patience_seconds,
             payload_bytes=wiring.payload_bytes,
         )
+        self.downlink = Downlink(books, clock)
+        self.stored = Stored()
         self.reader = Reader(books, clock, urls=wiring.urls, password=wiring.password)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -97,22 +101,29 @@ class Door:
             await make_streams(jetstream, replicas=self._wiring.replicas)
             await self.presence.open(system)
             await self.desk.open(server)
+            await self.downlink.open(server)
             await self.gate.open(server)
             over = asyncio.Event()
             presence = asyncio.create_task(_kept("presence", partial(self.presence.keep, servers, over), over))
             relay = asyncio.create_task(_kept("relay", partial(self.relay.keep, servers, jetstream, over), over))
+            downlink = asyncio.create_task(
+                _kept("downlink", partial(self.downlink.keep, server, jetstream, over), over)
+            )
+            self.stored.open(server)
             log.info("The gate is open.")
             self.open.set()
             try:
                 await either(stop.wait(), lost.wait())
             finally:
                 self.open.clear()
+                self.stored.close()
                 # They are asked to end, not cancelled: a request that is answered in the same instant loses the
                 # cancellation, and a query that is cut off loses its connection to the books.
                 over.set()
                 self.presence.reconcile_soon()
                 self.relay.nudge()
-                await asyncio.wait([presence, relay])
+                self.downlink.nudge()
+                await asyncio.wait([presence, relay, downlink])
             if lost.is_set():
                 log.warning("The connection to the broker is lost; making a new one.")
             else:

@@ -47,6 +47,7 @@ def wanted_streams(*, replicas: int) -> list[StreamConfig]:
             retention=RetentionPolicy.LIMITS,
             storage=StorageType.FILE,
             duplicate_window=DUPLICATES_SECONDS,
+            allow_direct=True,
             num_replicas=replicas,
         ),
         StreamConfig(
@@ -55,6 +56,7 @@ def wanted_streams(*, replicas: int) -> list[StreamConfig]:
             subjects=["up.>"],
             retention=RetentionPolicy.LIMITS,
             storage=StorageType.FILE,
+            allow_direct=True,
             num_replicas=replicas,
         ),
     ]
@@ -72,6 +74,10 @@ async def make_streams(jetstream: JetStreamContext, *, replicas: int = 1) -> Non
             log.warning(
                 "The stream %s keeps messages by %s; licet needs %s.", found.name, found.retention, wanted.retention
             )
+        if found.name in COUNTED and not found.allow_direct:
+            # A stream from before messages were read back; it takes nothing from anybody.
+            found.allow_direct = True
+            await jetstream.update_stream(found)
         if found.name in COUNTED and found.max_age:
             log.warning(
                 "The stream %s drops messages after %.0f seconds, whether they are counted or not.",

@@ -13,6 +13,8 @@ class Work(IntEnum):
 
     NOTICES = 0x11CE75
     FOLDING = 0x11CEF0
+    SENDING = 0x11CE5E
+    KEEPING = 0x11CEAE
 
 
 async def take_turn(books: Books, work: Work) -> bool:

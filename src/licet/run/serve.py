@@ -87,6 +87,8 @@ async def _serve(settings: Settings) -> None:
             firmware=settings.firmware_folder,
             firmware_mib=settings.firmware_mib,
             lag=lambda: devices.reader.lag,
+            messages=devices.stored,
+            send_down=devices.downlink.nudge,
         )
         await asyncio.gather(
             devices.run(stop), _listen(app, settings, stop), _sweep_all_day(books, clock, settings.sweep_seconds, stop)

@@ -20,6 +20,7 @@ from licet.web.api import (
     accounts,
     assignments,
     audit,
+    data,
     devices,
     events,
     firmware,
@@ -33,7 +34,7 @@ from licet.web.api import (
     usage,
 )
 from licet.web.docs import show_docs
-from licet.web.door import Door
+from licet.web.door import Door, Messages, NoBroker, nobody
 from licet.web.openapi import as_text, described
 from licet.web.security import BodyLimit, SameSite, SecurityHeaders
 from licet.web.shelf import Shelf
@@ -49,6 +50,7 @@ _NOUNS = (
     lots,
     assignments,
     devices,
+    data,
     knocks,
     usage,
     ota,
@@ -74,6 +76,8 @@ def create_app(
     firmware: Path,
     firmware_mib: int = 64,
     lag: Callable[[], Mapping[str, tuple[int, float]]] = dict,
+    messages: Messages | None = None,
+    send_down: Callable[[], None] = nobody,
     link_hours: int = _LINK_HOURS,
 ) -> FastAPI:
     """The web door on these books. Nothing of it is global: there may be any number of them side by side.
@@ -93,6 +97,8 @@ def create_app(
         ready=ready,
         shelf=Shelf(firmware, most_mib=firmware_mib),
         lag=lag,
+        messages=messages or NoBroker(),
+        send_down=send_down,
         tries=Tries(),
     )
     app = bare_app()

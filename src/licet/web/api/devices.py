@@ -177,7 +177,7 @@ async def list_devices(asked: Annotated[DevicesAsked, Query()], ask: Reading) ->
 @router.get("/v1/devices/{pk}/{dk}")
 async def get_device(pk: ProductKeyInPath, dk: DeviceKeyInPath, ask: Reading) -> DeviceTold:
     """One device."""
-    return _told(ask, await _seen(ask, pk, dk))
+    return _told(ask, await seen_device(ask, pk, dk))
 
 
 @router.delete("/v1/devices/{pk}/{dk}", status_code=204)
@@ -200,7 +200,7 @@ async def reset_device(pk: ProductKeyInPath, dk: DeviceKeyInPath, ask: ManagingO
 @router.get("/v1/devices/{pk}/{dk}/activations")
 async def list_activations(pk: ProductKeyInPath, dk: DeviceKeyInPath, ask: Reading) -> History:
     """Every code that a device consumed, the first one first."""
-    await _seen(ask, pk, dk)
+    await seen_device(ask, pk, dk)
     return History(data=[_activation(each) for each in await activations.history(ask.books, pk, dk)])
 
 
@@ -220,7 +220,8 @@ async def explain_device(pk: ProductKeyInPath, dk: DeviceKeyInPath, ask: Reading
     )
 
 
-async def _seen(ask: Ask, product_key: str, device_key: str) -> Device:
+async def seen_device(ask: Ask, product_key: str, device_key: str) -> Device:
+    """The device, if it exists for whoever asks."""
     await seen(ask, product_key)
     device = await devices.get(ask.books, product_key, device_key, now=ask.now)
     if device is None:
