@@ -19,7 +19,7 @@ from licet.postgres.turns import Work, take_turn
 from licet.refusals import Reason, Refused
 
 _EVERY = timedelta(hours=1)  # a product's messages leave the disks at least so long after their time
-_MOST = 100  # products whose messages are looked for among the others', in one round
+MOST = 100  # products whose messages are looked for among the others', in one round
 _OVER = timedelta(minutes=10)  # after a product is deleted its devices say nothing more
 
 
@@ -52,10 +52,10 @@ async def keep(books: Books, purge: Purge, *, now: datetime) -> int:
         if oldest is not None:
             await purge(before=oldest, counted=counted)
             shorter = {product: until for product, until in untils.items() if until - oldest > _EVERY}
-            due = await storage.due(books, shorter, every=_EVERY, most=_MOST)
+            due = await storage.due(books, shorter, every=_EVERY, most=MOST)
         else:
             due = []
-        due += [Due(*each, now) for each in await storage.deleted(books, over=_OVER, most=_MOST)]
+        due += [Due(*each, now) for each in await storage.deleted(books, over=_OVER, most=MOST)]
         gone = {each.product_id: each.until for each in due if await _purged(purge, each, counted)}
         await storage.purged(books, gone)
         await downlinks.forget(books, untils | gone)

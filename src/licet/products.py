@@ -42,7 +42,8 @@ class SecretOrigin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """``id`` is the books' own number for it; the outside knows it by its key."""
+    """``id`` is the books' own number for it; the outside knows it by its key. ``keep_days``: how long its messages are
+    kept, if that was set (rule E5)."""
 
     id: int
     product_key: str
@@ -54,6 +55,7 @@ class Product:
     package: Package | None
     codes: Codes
     created_at: datetime
+    keep_days: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import nats.errors
 from licet.admit import admit
 from licet.broker.downlink import Downlink
 from licet.broker.gate import Gate, Gatekeeping
+from licet.broker.keeping import Keeping
 from licet.broker.presence import Presence
 from licet.broker.reader import Reader
 from licet.broker.registration import RegistrationDesk
@@ -71,6 +72,7 @@ class Door:
         )
         self.downlink = Downlink(books, clock)
         self.stored = Stored()
+        self.keeping = Keeping(books, clock, self.stored)
         self.reader = Reader(books, clock, urls=wiring.urls, password=wiring.password)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -104,12 +106,14 @@ class Door:
             await self.downlink.open(server)
             await self.gate.open(server)
             over = asyncio.Event()
-            presence = asyncio.create_task(_kept("presence", partial(self.presence.keep, servers, over), over))
-            relay = asyncio.create_task(_kept("relay", partial(self.relay.keep, servers, jetstream, over), over))
-            downlink = asyncio.create_task(
-                _kept("downlink", partial(self.downlink.keep, server, jetstream, over), over)
-            )
             self.stored.open(server)
+            rooms = {
+                "presence": partial(self.presence.keep, servers, over),
+                "relay": partial(self.relay.keep, servers, jetstream, over),
+                "downlink": partial(self.downlink.keep, server, jetstream, over),
+                "keeping": partial(self.keeping.run, over),
+            }
+            tasks = [asyncio.create_task(_kept(room, keep, over)) for room, keep in rooms.items()]
             log.info("The gate is open.")
             self.open.set()
             try:
@@ -123,7 +127,7 @@ class Door:
                 self.presence.reconcile_soon()
                 self.relay.nudge()
                 self.downlink.nudge()
-                await asyncio.wait([presence, relay, downlink])
+                await asyncio.wait(tasks)
             if lost.is_set():
                 log.warning("The connection to the broker is lost; making a new one.")
             else:

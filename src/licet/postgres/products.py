@@ -79,6 +79,7 @@ def _product(row: tuple[Any, ...]) -> Product:
         created_at=row[7],
         package=package(*row[8:16]) if row[8] is not None else None,
         codes=Codes(available=row[16], consumed=row[17]),
+        keep_days=row[18],
     )
 
 

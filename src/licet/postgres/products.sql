@@ -21,7 +21,8 @@ WHERE p.product_key = ANY (%(product_keys)s::text[]) AND p.deleted_at IS NULL;
 -- of their ids, with their package and their codes as they are at that instant (B1 to B3).
 SELECT p.id, p.product_key, p.account_id, p.name, p.auto_renewal, p.renewal_policy, p.dynamic_authentication,
        p.created_at, k.id, k.name, k.term_months, k.term_days, k.day_count, k.messages_per_day, k.ota_per_month,
-       k.storage_days, c.available, c.consumed
+       k.storage_days, c.available, c.consumed,
+       (SELECT x.keep_days FROM product_keeps x WHERE x.product_id = p.id ORDER BY x.starts_on DESC LIMIT 1)
 FROM products p
 LEFT JOIN packages k ON k.id = p.package_id
 CROSS JOIN LATERAL (

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from licet import enrol
+from licet.keep import keep_for
 from licet.postgres import devices, products
 from licet.postgres.books import Books
 from licet.products import Product, RenewalPolicy
@@ -35,6 +36,10 @@ class ProductChange(Asked):
     auto_renewal: Switch | None = None
     renewal_policy: RenewalPolicy | None = None
     dynamic_authentication: Switch | None = None
+    keep_days: Annotated[
+        int | None,
+        Field(strict=True, ge=1, le=36_500, description="How long messages are kept; null: as the package grants."),
+    ] = None
 
 
 class UpgradeAsked(Asked):
@@ -57,6 +62,7 @@ class ProductTold(Told):
     auto_renewal: bool
     renewal_policy: RenewalPolicy
     dynamic_authentication: bool
+    keep_days: int | None = Field(description="How long messages are kept, if that was set.")
     codes: ProductCodes
     package: PackageTold | None
     created_at: At
@@ -133,16 +139,19 @@ async def get_product(pk: ProductKeyInPath, ask: Reading) -> ProductTold:
 @router.patch("/v1/products/{pk}")
 async def change_product(pk: ProductKeyInPath, asked: ProductChange, ask: Managing) -> ProductTold:
     """Change a product's settings."""
-    changed = await enrol.change_product(
-        ask.books,
-        pk,
-        name=asked.name,
-        auto_renewal=asked.auto_renewal,
-        renewal_policy=asked.renewal_policy,
-        dynamic_authentication=asked.dynamic_authentication,
-        by=ask.by,
-        now=ask.now,
-    )
+    async with ask.books.transaction() as books:
+        if "keep_days" in asked.model_fields_set:
+            await keep_for(books, pk, asked.keep_days, by=ask.by, now=ask.now)
+        changed = await enrol.change_product(
+            books,
+            pk,
+            name=asked.name,
+            auto_renewal=asked.auto_renewal,
+            renewal_policy=asked.renewal_policy,
+            dynamic_authentication=asked.dynamic_authentication,
+            by=ask.by,
+            now=ask.now,
+        )
     return _told(changed)
 
 
@@ -226,6 +235,7 @@ def _told(product: Product) -> ProductTold:
         auto_renewal=product.auto_renewal,
         renewal_policy=product.renewal_policy,
         dynamic_authentication=product.dynamic_authentication,
+        keep_days=product.keep_days,
         codes=ProductCodes(
             total=product.codes.total, available=product.codes.available, consumed=product.codes.consumed
         ),
