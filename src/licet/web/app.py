@@ -30,6 +30,7 @@ from licet.web.api import (
     packages,
     people,
     products,
+    reports,
     tokens,
     usage,
 )
@@ -53,6 +54,7 @@ _NOUNS = (
     data,
     knocks,
     usage,
+    reports,
     ota,
     firmware,
     people,
@@ -104,7 +106,8 @@ def create_app(
     app = bare_app()
     app.state.door = door
     app.state.registry = CollectorRegistry()
-    app.state.registry.register(health.Gauges(door))
+    app.state.gauges = health.Gauges(door)
+    app.state.registry.register(app.state.gauges)
     problem.answer_with_problems(app)
     show_docs(app, as_text(described(bare_app())))
     console.mount(app)

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from licet.postgres import health
+from licet.postgres import health, reports
 from licet.refusals import Refused
 from licet.web.door import Door, door_of
 
@@ -36,6 +36,8 @@ async def is_ready(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """For Prometheus."""
     registry: CollectorRegistry = request.app.state.registry
+    gauges: Gauges = request.app.state.gauges
+    await gauges.look()
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -44,6 +46,14 @@ class Gauges:
 
     def __init__(self, door: Door) -> None:
         self._door = door
+        self._quarantined: int | None = None
+
+    async def look(self) -> None:
+        """Read what only the books know; nothing is said of it while they are away."""
+        try:
+            self._quarantined = await reports.quarantine_size(self._door.books)
+        except Refused:
+            self._quarantined = None
 
     def collect(self) -> Iterator[Metric]:
         knocks = CounterMetricFamily("licet_knocks", "Knocks answered, by answer.", labels=["answer"])
@@ -60,6 +70,10 @@ class Gauges:
             seconds.add_metric([stream], lag[1])
         yield messages
         yield seconds
+        if self._quarantined is not None:
+            quarantine = GaugeMetricFamily("licet_quarantine", "Use that could not be counted, kept to be looked at.")
+            quarantine.add_metric([], self._quarantined)
+            yield quarantine
         pool = GaugeMetricFamily("licet_books_pool", "Connections to the books, as the pool counts.", labels=["what"])
         for what, count in sorted(self._door.books.pool_stats().items()):
             pool.add_metric([what], count)

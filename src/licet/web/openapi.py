@@ -12,11 +12,12 @@ from pydantic.json_schema import models_json_schema
 from licet.accounts import Scope
 from licet.web import problem
 from licet.web.api.knocks import Knocked, KnocksAsked, RegistrationAsked
+from licet.web.api.reports import EventTold
 
 _REF = "#/components/schemas/"
 
 #: Bodies that are read by hand, and what every path may answer.
-_BESIDES = (Knocked, KnocksAsked, RegistrationAsked, problem.WrongField, problem.Problem)
+_BESIDES = (Knocked, KnocksAsked, RegistrationAsked, EventTold, problem.WrongField, problem.Problem)
 
 #: Two nouns have a kind.
 _NAMES = {"licet__accounts__Kind": "AccountKind", "licet__events__Kind": "EventKind"}

@@ -16,7 +16,7 @@ from licet.web import problem
 BODY_BYTES = 1 << 20
 IMPORT_BYTES = 8 << 20
 
-_IMPORT = re.compile(r"/v1/products/[^/]+/devices|/accounts/[^/]+/products/[^/]+/import")
+_IMPORT = re.compile(r"/v1/usage|/v1/products/[^/]+/devices|/accounts/[^/]+/products/[^/]+/import")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _POLICY = (

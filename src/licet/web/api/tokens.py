@@ -19,7 +19,7 @@ router = APIRouter(tags=["tokens"])
 
 
 class TokenAsked(Asked):
-    """``scopes``: less than what the role may do, if it is said. A broker's token, or one that reports use, may be for all."""
+    """``scopes``: less than what the role may do, if it is said. One of a broker or gateway may be for all accounts."""
 
     account_id: Id | None = None
     name: Name
