@@ -6,33 +6,53 @@ that have expired are gone, before anything that would change what they come to.
 runs.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
+from licet.accounts import Account
 from licet.allowances import Usage
 from licet.events import Happening, Kind
 from licet.excess import Topup, settle
-from licet.postgres import accounts, events, ledger, statements, usage
+from licet.postgres import accounts, events, ledger, ota, statements, usage
 from licet.postgres.books import Books
 from licet.postgres.ledger import Row
 from licet.postgres.statements import Due
-from licet.statements import Charge, LedgerType, Line, Statement, closes_at, month_of
+from licet.statements import Charge, LedgerType, Line, Statement, closes_at, month_of, next_month
 
 _BITE = 500  # accounts closed in one transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What one run closed."""
+    """What one run closed: how many statements; and by month and kind, what they came to and what is owed of it."""
 
     statements: int = 0
+    excess: Counter[tuple[date, Usage]] = field(default_factory=Counter)
+    owed: Counter[tuple[date, Usage]] = field(default_factory=Counter)
+
+    def __add__(self, other: "Closing") -> "Closing":
+        return Closing(self.statements + other.statements, self.excess + other.excess, self.owed + other.owed)
 
 
-async def close(books: Books, *, through: date | None = None, account_id: str | None = None, now: datetime) -> Closing:
+def _to_nobody(closed: int) -> None:
+    """Where nobody waits for it."""
+
+
+async def close(
+    books: Books,
+    *,
+    through: date | None = None,
+    account_id: str | None = None,
+    told: Callable[[int], None] = _to_nobody,
+    now: datetime,
+) -> Closing:
     """Close every month that is over, of one account or of all; up to ``through`` (a month's first day), if given.
+
+    ``told``, as it goes on, how many statements were closed so far.
 
     1. Find accounts with a month that is over; those of one month and zone are closed together.
     2. Hold them, and see that nobody was faster.
@@ -42,16 +62,17 @@ async def close(books: Books, *, through: date | None = None, account_id: str | 
     Safe to run twice, late, or on two machines at once; killed at any instant it has closed whole accounts.
     """
     asked = None if account_id is None else [account_id]
-    closed = 0
+    closing = Closing()
     while due := [each for each in await statements.due(books, asked, most=_BITE, now=now) if _is_asked(each, through)]:
         _, together = next(groupby(due, lambda each: (each.month, each.time_zone)))
         async with books.transaction() as bound:
-            closed += await _close_together(bound, [each.account_id for each in together], now=now)
+            closing += await _close_together(bound, [each.account_id for each in together], now=now)
+        told(closing.statements)
     while asked is None and (expired := await ledger.with_expired(books, most=_BITE, now=now)):
         async with books.transaction() as bound:
             await statements.lock_accounts(bound, expired)
             await settle_bills(bound, expired, at=now, now=now)
-    return Closing(closed)
+    return closing
 
 
 async def bring_up_to_date(books: Books, account_id: str, *, now: datetime) -> None:
@@ -66,20 +87,17 @@ def _is_asked(due: Due, through: date | None) -> bool:
     return through is None or due.month <= through
 
 
-async def _close_together(books: Books, account_ids: Sequence[str], *, now: datetime) -> int:
+async def _close_together(books: Books, account_ids: Sequence[str], *, now: datetime) -> Closing:
     """Close the first month that is over of accounts that have it, and their zone, in common."""
     await statements.lock_accounts(books, account_ids)
     due = await statements.due(books, account_ids, most=len(account_ids), now=now)
     if not due:
-        return 0
+        return Closing()
     month, time_zone = due[0].month, due[0].time_zone
     ids = [each.account_id for each in due if (each.month, each.time_zone) == (month, time_zone)]
     ends_at = closes_at(month, time_zone)
-    lines = [
-        (account_id, Line(kind, month, excess))
-        for (account_id, kind), excess in (await _excess(books, ids, month, time_zone)).items()
-    ]
-    lines += await _late_lines(books, ids, time_zone)
+    lines = await _write_parts(books, ids, month, from_month=month, time_zone=time_zone)
+    lines += await _late_lines(books, ids, month, time_zone)
     counted = {stream: until for stream, (until, _) in (await usage.behind(books)).items()}
     await statements.insert_statements(books, ids, month, time_zone=time_zone, counted=counted, now=now)
     await statements.insert_lines(books, month, lines)
@@ -88,32 +106,44 @@ async def _close_together(books: Books, account_ids: Sequence[str], *, now: date
         (each.account_id, each.usage): each.owed for each in await statements.owed(books, ids) if each.month == month
     }
     await events.tell(books, [_told(account_id, month, lines, owed) for account_id in ids], now=now)
-    return len(ids)
+    closing = Closing(len(ids))
+    for _, line in lines:
+        closing.excess[month, line.usage] += line.excess
+    for (_, kind), units in owed.items():
+        closing.owed[month, kind] += units
+    return closing
 
 
-async def _excess(
-    books: Books, account_ids: Sequence[str], month: date, time_zone: str
-) -> dict[tuple[str, Usage], int]:
-    """What these accounts used beyond their allowances in a month: account and kind → how much, where there is any."""
-    found = {
-        Usage.MESSAGES: await statements.excess_of_messages(books, account_ids, month, time_zone),
-        Usage.OTA: await statements.excess_of_ota(books, account_ids, month, ends_at=closes_at(month, time_zone)),
+async def _write_parts(
+    books: Books, account_ids: Sequence[str], month: date, *, from_month: date, time_zone: str
+) -> list[tuple[str, Line]]:
+    """Write down, device by device and day by day, what these accounts used of a month beyond their allowances.
+
+    Only what is on no statement yet; it goes on that of ``month``. Returns the lines it comes to, by account.
+    """
+    ends_at = closes_at(from_month, time_zone)
+    written = {
+        Usage.MESSAGES: await statements.insert_parts_of_messages(
+            books, account_ids, month, from_month=from_month, time_zone=time_zone
+        ),
+        Usage.OTA: await statements.insert_parts_of_ota(
+            books, account_ids, month, from_month=from_month, ends_at=ends_at
+        ),
     }
-    return {
-        (account_id, kind): excess for kind, by_account in found.items() for account_id, excess in by_account.items()
-    }
+    return [
+        (account_id, Line(kind, from_month, excess))
+        for kind, by_account in written.items()
+        for account_id, excess in by_account.items()
+    ]
 
 
-async def _late_lines(books: Books, account_ids: Sequence[str], time_zone: str) -> list[tuple[str, Line]]:
+async def _late_lines(books: Books, account_ids: Sequence[str], month: date, time_zone: str) -> list[tuple[str, Line]]:
     """What was counted of closed months after they were closed, and has not been billed since (rule G6)."""
     late = await statements.late(books, account_ids)
     lines: list[tuple[str, Line]] = []
-    for month, those in groupby(late, lambda each: each[1]):
+    for from_month, those in groupby(late, lambda each: each[1]):
         ids = [account_id for account_id, _ in those]
-        billed = await statements.billed_from(books, ids, month)
-        for (account_id, kind), excess in (await _excess(books, ids, month, time_zone)).items():
-            if (more := excess - billed.get((account_id, kind), 0)) > 0:
-                lines.append((account_id, Line(kind, month, more)))
+        lines += await _write_parts(books, ids, month, from_month=from_month, time_zone=time_zone)
     await statements.late_no_more(books, late)
     return lines
 
@@ -172,21 +202,52 @@ def _told(
 
 
 async def statement(books: Books, account_id: str, month: date, *, now: datetime) -> Statement | None:
-    """One statement of an account; of the running month its live figures, unbilled. None of any other month."""
+    """One statement of an account; of a month that is not closed live figures, unbilled. None of any other month."""
     account = await accounts.get(books, account_id)
     if account is None:
         return None
-    if (found := await statements.page(books, account_id, month=month, limit=1)) != []:
+    if found := await statements.page(books, account_id, month=month, limit=1):
         return (await _whole(books, found))[0]
-    if month != month_of(now.astimezone(ZoneInfo(account.time_zone)).date()):
-        return None
-    excess = await _excess(books, [account_id], month, account.time_zone)
-    lines = [Line(kind, month, units) for (_, kind), units in excess.items()]
-    settled = await statements.settled(books, [(account_id, month)])
-    charges = {
-        kind: Charge(excess.get((account_id, kind), 0), settled.get((account_id, month, kind), 0)) for kind in Usage
+    return await _live(books, account, month, now=now) if month in await unbilled(books, account, now=now) else None
+
+
+async def unbilled(books: Books, account: Account, *, now: datetime) -> list[date]:
+    """The months of an account that are not closed, the latest first: the one that runs, and what nobody closed yet."""
+    zone = ZoneInfo(account.time_zone)
+    latest = await statements.page(books, account.id, limit=1)
+    month = next_month(latest[0].month) if latest else month_of(account.opened_at.astimezone(zone).date())
+    months = []
+    while month <= now.astimezone(zone).date():
+        months.append(month)
+        month = next_month(month)
+    return months[::-1]
+
+
+async def _live(books: Books, account: Account, month: date, *, now: datetime) -> Statement:
+    last = next_month(month) - timedelta(days=1)
+    messages = await usage.messages_used(books, account.id, first=month, last=last, by="month")
+    upgrades = await ota.ota_used(books, account.id, first=month, last=last, by="month", now=now)
+    excess = {
+        Usage.MESSAGES: sum(each.drawn.excess for each in messages),
+        Usage.OTA: sum(each.drawn.excess for each in upgrades),
     }
-    return Statement(account_id, month, account.time_zone, None, charges, tuple(lines))
+    settled = await statements.settled(books, [(account.id, month)])
+    charges = {kind: Charge(excess.get(kind, 0), settled.get((account.id, month, kind), 0)) for kind in Usage}
+    lines = tuple(Line(kind, month, units) for kind, units in excess.items() if units)
+    return Statement(account.id, month, account.time_zone, None, charges, lines)
+
+
+async def latest_statements(
+    books: Books, account_id: str, *, before: date | None = None, limit: int, now: datetime
+) -> list[Statement]:
+    """Statements of an account, the latest first, those that are not closed included. ``before``: a month."""
+    account = await accounts.get(books, account_id)
+    if account is None:
+        return []
+    months = [each for each in await unbilled(books, account, now=now) if before is None or each < before][:limit]
+    live = [await _live(books, account, month, now=now) for month in months]
+    earlier = None if before is None else (account_id, before)
+    return live + await statements_of(books, account_id, before=earlier, limit=limit - len(live))
 
 
 async def statements_of(

@@ -20,10 +20,10 @@ _EASTMOST = timedelta(hours=14)  # and the first one this long before
 
 
 async def hold_late(books: Books, used: Iterable[tuple[str, int]], *, now: datetime) -> list[Month]:
-    """Hold the accounts of which something is about to be counted in a month that is over there.
+    """Hold the accounts of which something is about to be counted in a month that is over there, or just about.
 
     ``used``: (product key, slot: quarters of an hour since 1970 in UTC). Returns these months, for
-    ``statements.note_late`` once it is counted, in the same transaction.
+    ``statements.note_late`` once it is counted, in the same transaction; that notes those that are closed.
     """
     begins = (now + _EASTMOST).astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0) + _WESTMOST
     begins_slot = int(begins.timestamp()) // _SLOT_SECONDS
@@ -34,8 +34,11 @@ async def hold_late(books: Books, used: Iterable[tuple[str, int]], *, now: datet
     months = set()
     for product_key, slot in earlier:
         if (calendar := calendars.get(product_key)) is not None:
+            # Also of the month that runs: an account that has moved west may have closed it where it was before.
             account_id, zone = calendar[0], ZoneInfo(calendar[1])
-            month = month_of(datetime.fromtimestamp(slot * _SLOT_SECONDS, zone).date())
-            if month < month_of(now.astimezone(zone).date()):
-                months.add((account_id, month))
+            months.add((account_id, month_of(datetime.fromtimestamp(slot * _SLOT_SECONDS, zone).date())))
     return sorted(months)
+
+
+def slot_of(at: datetime) -> int:
+    return int(at.timestamp()) // _SLOT_SECONDS

@@ -6,12 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
-from tests.verbs.conftest import NOON, Trade
+from tests.verbs.conftest import FREE, NOON, Trade
 from tests.verbs.test_meter import in_stock, uses
 
 from licet.accounts import PLATFORM
 from licet.allowances import Usage
 from licet.close import Closing, close, statement, statements_of
+from licet.enrol import change_account
 from licet.excess import Origin
 from licet.meter import fold
 from licet.ota import complete, reserve
@@ -172,7 +173,7 @@ async def test_ota_beyond_the_months_allowance_is_excess(trade: Trade) -> None:
     assert (await month_of(trade, JANUARY, first_of(FEBRUARY))).charges[Usage.OTA] == Charge(1, 0)
 
 
-@pytest.mark.parametrize("table", ["ledger", "statements", "statement_lines", "payments"])
+@pytest.mark.parametrize("table", ["ledger", "statements", "statement_lines", "statement_parts", "payments"])
 async def test_what_is_written_is_never_changed(trade: Trade, database_url: str, table: str) -> None:
     """G4, G6: the database itself refuses."""
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
@@ -184,3 +185,31 @@ async def test_what_is_written_is_never_changed(trade: Trade, database_url: str,
 def test_types_of_the_ledger_are_those_of_the_rule() -> None:
     """G4."""
     assert {each.value for each in LedgerType} == {"gift", "purchase", "excess", "bill", "expiry"}
+
+
+async def test_an_upgrade_that_completes_after_its_month_was_closed_is_billed_late(trade: Trade) -> None:
+    """F3, G6: it counts in the month it was reserved in."""
+    await in_stock(trade, "thermo1")
+    six_mb = 6 * 2**20
+    started = await reserve(trade.books, trade.product_key, "thermo1", bytes=six_mb, by=trade.alice, now=NOON)
+    await close(trade.books, now=first_of(FEBRUARY))
+    later = first_of(FEBRUARY) + timedelta(days=5)
+    await complete(trade.books, started.id, bytes=six_mb, by=trade.alice, now=later)
+    await close(trade.books, now=first_of(MARCH))
+    february = await month_of(trade, FEBRUARY, first_of(MARCH))
+    assert [(line.usage, line.from_month, line.excess) for line in february.lines] == [(Usage.OTA, JANUARY, 1)]
+
+
+async def test_what_was_counted_after_the_account_moved_west_is_not_lost(trade: Trade) -> None:
+    """G1, G6: January was closed in Berlin; in Honolulu it is still January, and its last day goes on."""
+    await in_stock(trade, "thermo1")
+    closes = first_of(FEBRUARY)
+    await close(trade.books, now=closes)
+    await change_account(
+        trade.books, trade.account_id, time_zone="Pacific/Honolulu", free=FREE, by=PLATFORM, now=closes
+    )
+    await exceeds(trade, 9, at=closes + timedelta(hours=5))
+    march_there = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    assert (await close(trade.books, now=march_there)).statements == 1
+    february = await month_of(trade, FEBRUARY, march_there)
+    assert [(line.usage, line.from_month, line.excess) for line in february.lines] == [(Usage.MESSAGES, JANUARY, 9)]

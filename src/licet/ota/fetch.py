@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from licet.firmware import Firmware, UpgradeState
-from licet.ota.upgrades import begin, tell_end
+from licet.ota.upgrades import begin, end, tell_end
 from licet.postgres import devices, firmware, ota
 from licet.postgres.books import Books
 from licet.products import Knock
@@ -81,12 +81,15 @@ async def begin_fetch(
 
 
 async def was_sent(books: Books, fetch: Fetch, sent: int, *, last: bool, now: datetime) -> None:
-    """So many more bytes were sent; with the last byte of the file the upgrade is complete, unless it has ended."""
+    """So many more bytes are sent; with the last byte of the file the upgrade is complete, unless it has ended."""
     async with books.transaction() as books:
         await ota.add_sent(books, fetch.upgrade_id, sent, now=now)
-        if last and await ota.end_upgrade(
-            books, fetch.upgrade_id, UpgradeState.COMPLETED, bytes=fetch.firmware.bytes, attempts=None, now=now
-        ):
+        if not last:
+            return
+        under_way = await ota.get(books, fetch.upgrade_id, now=now)
+        assert under_way is not None
+        size = fetch.firmware.bytes
+        if await end(books, under_way, UpgradeState.COMPLETED, size=size, attempts=None, now=now):
             completed = await ota.get(books, fetch.upgrade_id, now=now)
             assert completed is not None
             await tell_end(books, completed, now=now)

@@ -7,7 +7,8 @@ from licet.accounts import By, Mode
 from licet.allowances import attempts_in
 from licet.events import Happening, Kind
 from licet.firmware import Upgrade, UpgradeState
-from licet.postgres import audit, events, firmware, ota
+from licet.late import hold_late, slot_of
+from licet.postgres import audit, events, firmware, ota, statements
 from licet.postgres.books import Books
 from licet.postgres.ota import HeldDevice
 from licet.refusals import Reason, Refused
@@ -116,7 +117,7 @@ async def _end(
         if before is None or not by.sees(before.account_id):
             raise Refused(Reason.NOT_FOUND, thing="upgrade")
         attempts = attempts_in(size) if size is not None and state is UpgradeState.COMPLETED else None
-        ended = await ota.end_upgrade(books, upgrade_id, state, bytes=size, attempts=attempts, now=now)
+        ended = await end(books, before, state, size=size, attempts=attempts, now=now)
         after = await ota.get(books, upgrade_id, now=now)
         assert after is not None
         if ended:
@@ -126,6 +127,18 @@ async def _end(
         elif after.state is not state or size not in (None, after.bytes):
             raise Refused(Reason.OTA_ENDED, state=after.state.value)
         return after
+
+
+async def end(
+    books: Books, upgrade: Upgrade, state: UpgradeState, *, size: int | None, attempts: int | None, now: datetime
+) -> bool:
+    """It has ended, unless it had already. It counts in the month it was reserved in, also when that one is closed."""
+    reserved = [] if upgrade.reserved_at is None else [(upgrade.product_key, slot_of(upgrade.reserved_at))]
+    late = await hold_late(books, reserved, now=now)
+    ended = await ota.end_upgrade(books, upgrade.id, state, bytes=size, attempts=attempts, now=now)
+    if ended and late and state is UpgradeState.COMPLETED:
+        await statements.note_late(books, late)
+    return ended
 
 
 async def tell_end(books: Books, ended: Upgrade, *, now: datetime) -> None:

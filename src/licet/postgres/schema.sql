@@ -516,6 +516,25 @@ CREATE TABLE statement_lines (
 );
 CREATE INDEX statement_lines_from ON statement_lines (account_id, from_month_on);
 
+-- What the lines of a closed month are made of (G5): what a device used on a day (of OTA: in a month) beyond what it was
+-- allowed, as it stood when this was written. Device 0: of the product as a whole. Many are written at once, and the lines
+-- refer to their statement: these refer to nothing.
+CREATE TABLE statement_parts (
+    account_id    text COLLATE "C" NOT NULL,
+    month_on      date    NOT NULL,
+    usage         text    NOT NULL CHECK (usage IN ('messages', 'ota', 'storage')),
+    from_month_on date    NOT NULL,
+    product_id    integer NOT NULL,
+    device_id     bigint  NOT NULL,
+    used_on       date    NOT NULL,
+    used          bigint  NOT NULL,
+    allowance     bigint  NOT NULL,
+    excess        bigint  NOT NULL CHECK (excess > 0),
+    CONSTRAINT statement_parts_pkey
+        PRIMARY KEY (account_id, usage, from_month_on, product_id, device_id, used_on, month_on),
+    CHECK (excess <= used - allowance)
+);
+
 -- What was paid of a bill otherwise than by top-ups (G5).
 CREATE TABLE payments (
     account_id text COLLATE "C" NOT NULL,
@@ -547,6 +566,8 @@ CREATE TRIGGER ledger_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledg
 CREATE TRIGGER statements_are_closed BEFORE UPDATE OR DELETE OR TRUNCATE ON statements
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER statement_lines_are_closed BEFORE UPDATE OR DELETE OR TRUNCATE ON statement_lines
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER statement_parts_are_closed BEFORE UPDATE OR DELETE OR TRUNCATE ON statement_parts
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER payments_are_made BEFORE UPDATE OR DELETE OR TRUNCATE ON payments
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -34,19 +34,41 @@ async def due(books: Books, account_ids: Sequence[str] | None, *, most: int, now
     return [Due._make(row) for row in await books.all(_sql.due, account_ids=asked, most=most, now=now)]
 
 
-async def excess_of_messages(books: Books, account_ids: Sequence[str], month: date, time_zone: str) -> dict[str, int]:
+async def months_due(
+    books: Books, account_ids: Sequence[str] | None, *, through: date | None = None, now: datetime
+) -> int:
+    asked = None if account_ids is None else list(account_ids)
+    row = await books.one(_sql.months_due, account_ids=asked, through=through or date.max, now=now)
+    assert row is not None
+    return int(row[0])
+
+
+async def insert_parts_of_messages(
+    books: Books, account_ids: Sequence[str], month: date, *, from_month: date, time_zone: str
+) -> dict[str, int]:
+    """account id → what they come to."""
     rows = await books.all(
-        _sql.excess_of_messages,
+        _sql.insert_parts_of_messages,
         account_ids=list(account_ids),
-        first=month,
-        last=next_month(month) - timedelta(days=1),
+        month_on=month,
+        first=from_month,
+        last=next_month(from_month) - timedelta(days=1),
         time_zone=time_zone,
     )
     return {row[0]: row[1] for row in rows}
 
 
-async def excess_of_ota(books: Books, account_ids: Sequence[str], month: date, *, ends_at: datetime) -> dict[str, int]:
-    rows = await books.all(_sql.excess_of_ota, account_ids=list(account_ids), month_on=month, ends_at=ends_at)
+async def insert_parts_of_ota(
+    books: Books, account_ids: Sequence[str], month: date, *, from_month: date, ends_at: datetime
+) -> dict[str, int]:
+    """account id → what they come to."""
+    rows = await books.all(
+        _sql.insert_parts_of_ota,
+        account_ids=list(account_ids),
+        month_on=month,
+        from_month_on=from_month,
+        ends_at=ends_at,
+    )
     return {row[0]: row[1] for row in rows}
 
 
@@ -80,11 +102,6 @@ async def insert_lines(books: Books, month: date, lines: Sequence[tuple[str, Lin
         from_months=[line.from_month for _, line in lines],
         excesses=[line.excess for _, line in lines],
     )
-
-
-async def billed_from(books: Books, account_ids: Sequence[str], from_month: date) -> dict[tuple[str, Usage], int]:
-    rows = await books.all(_sql.billed_from, account_ids=list(account_ids), from_month_on=from_month)
-    return {(row[0], Usage(row[1])): row[2] for row in rows}
 
 
 async def late(books: Books, account_ids: Sequence[str]) -> list[Month]:
@@ -150,6 +167,52 @@ async def lines(books: Books, months: Sequence[Month]) -> dict[Month, list[Line]
     for account_id, month, usage, from_month, excess in rows:
         found.setdefault((account_id, month), []).append(Line(Usage(usage), from_month, excess))
     return found
+
+
+class Part(NamedTuple):
+    """A part of what a kind of a month came to: of a product, a device or a day, as it was asked for.
+
+    ``on``: the day, or the first one of the month it is from. ``used`` and ``allowance``: of the days in excess.
+    """
+
+    from_month: date
+    product_key: str
+    device_key: str
+    on: date
+    excess: int
+    used: int
+    allowance: int
+
+
+async def parts(
+    books: Books,
+    account_id: str,
+    month: date,
+    usage: Usage,
+    *,
+    by: str,
+    product_key: str | None = None,
+    device_key: str | None = None,
+    after: tuple[date, str, str, date] | None = None,
+    limit: int,
+) -> list[Part]:
+    """``by``: product, device or day. ``after``: the first four of the last part of the page before."""
+    after_from, after_product, after_device, after_on = after or (date.min, "", "", date.min)
+    rows = await books.all(
+        _sql.parts,
+        account_id=account_id,
+        month_on=month,
+        usage=usage,
+        by=by,
+        product_key=product_key,
+        device_key=device_key,
+        after_from=after_from,
+        after_product=after_product,
+        after_device=after_device,
+        after_on=after_on,
+        limit=limit,
+    )
+    return [Part._make(row) for row in rows]
 
 
 async def settled(books: Books, months: Sequence[Month]) -> dict[tuple[str, date, Usage], int]:

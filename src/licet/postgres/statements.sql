@@ -21,9 +21,24 @@ WHERE (%(account_ids)s::text[] IS NULL OR a.id = ANY (%(account_ids)s))
 ORDER BY n.month_on, a.time_zone, a.id
 LIMIT %(most)s;
 
--- excess_of_messages --
+-- months_due --
+-- How many months of these accounts, or of all, are over and not closed, up to one month.
+SELECT count(*)
+FROM accounts a
+CROSS JOIN LATERAL (
+    SELECT coalesce((SELECT (s.month_on + interval '1 month')::date FROM statements s
+                     WHERE s.account_id = a.id ORDER BY s.month_on DESC LIMIT 1),
+                    date_trunc('month', a.opened_at AT TIME ZONE a.time_zone)::date) AS month_on
+) n
+CROSS JOIN LATERAL generate_series(n.month_on::timestamp, least(%(through)s::date, %(now)s::timestamptz::date),
+                                   interval '1 month') AS m (month_on)
+WHERE (%(account_ids)s::text[] IS NULL OR a.id = ANY (%(account_ids)s))
+  AND ((m.month_on + interval '1 month') AT TIME ZONE a.time_zone) <= %(now)s;
+
+-- insert_parts_of_messages --
 -- What these accounts' devices used beyond their allowances in [first, last] (E2, E4), which is a month of the accounts'
--- calendars, in one zone; with what is counted and not folded yet. A virtual device is never in excess.
+-- calendars, in one zone, and what is not on any statement of it yet; with what is counted and not folded yet. A virtual
+-- device is never in excess. Returned: what it comes to, by account.
 WITH allowed AS (
     SELECT p.id AS product_id, p.account_id, g.day::date AS used_on, k.messages_per_day
     FROM products p
@@ -48,37 +63,63 @@ WITH allowed AS (
                FROM message_deltas e
                WHERE e.used_on BETWEEN %(first)s AND %(last)s
                GROUP BY e.device_id, e.used_on) u ON u.device_id = c.device_id AND u.used_on = c.used_on
+), billed AS (
+    SELECT b.device_id, b.used_on, sum(b.excess)::bigint AS excess
+    FROM statement_parts b
+    WHERE b.account_id = ANY (%(account_ids)s::text[]) AND b.usage = 'messages' AND b.from_month_on = %(first)s
+    GROUP BY b.device_id, b.used_on
+), written AS (
+    INSERT INTO statement_parts (account_id, month_on, usage, from_month_on, product_id, device_id, used_on, used,
+                                 allowance, excess)
+    SELECT w.account_id, %(month_on)s, 'messages', %(first)s, w.product_id, u.device_id, u.used_on, u.used,
+           w.messages_per_day, u.used - w.messages_per_day - coalesce(b.excess, 0)
+    FROM used u
+    JOIN devices d ON d.id = u.device_id
+    JOIN allowed w ON w.product_id = d.product_id AND w.used_on = u.used_on
+    LEFT JOIN billed b ON b.device_id = u.device_id AND b.used_on = u.used_on
+    WHERE u.used > w.messages_per_day + coalesce(b.excess, 0) AND NOT d.virtual
+    RETURNING account_id, excess
 )
-SELECT w.account_id, sum(u.used - w.messages_per_day)::bigint
-FROM used u
-JOIN devices d ON d.id = u.device_id
-JOIN allowed w ON w.product_id = d.product_id AND w.used_on = u.used_on
-WHERE u.used > w.messages_per_day AND NOT d.virtual
-GROUP BY w.account_id;
+SELECT r.account_id, sum(r.excess)::bigint FROM written r GROUP BY r.account_id;
 
--- excess_of_ota --
+-- insert_parts_of_ota --
 -- What these accounts' devices were upgraded beyond their allowances of a month (F1, F2), by the package that counted when
--- the month ended. A virtual device is never in excess.
-SELECT p.account_id, sum(u.attempts - k.ota_per_month)::bigint
-FROM (SELECT o.device_id, sum(o.attempts) AS attempts
-      FROM ota_upgrades o
-      WHERE o.state = 'completed' AND o.month_on = %(month_on)s
-      GROUP BY o.device_id) u
-JOIN devices d ON d.id = u.device_id
-JOIN products p ON p.id = d.product_id
-CROSS JOIN LATERAL (
-    SELECT x.ota_per_month
-    FROM product_packages h
-    JOIN packages x ON x.id = h.package_id
-    WHERE h.product_id = p.id
-    ORDER BY h.counts_from < %(ends_at)s DESC, CASE WHEN h.counts_from < %(ends_at)s THEN -h.ordinal ELSE h.ordinal END
-    LIMIT 1
-) k
-WHERE p.account_id = ANY (%(account_ids)s::text[]) AND u.attempts > k.ota_per_month AND NOT d.virtual
-GROUP BY p.account_id;
+-- the month ended, and what is not on any statement yet. A virtual device is never in excess. Returned: what it comes to,
+-- by account.
+WITH billed AS (
+    SELECT b.device_id, sum(b.excess)::bigint AS excess
+    FROM statement_parts b
+    WHERE b.account_id = ANY (%(account_ids)s::text[]) AND b.usage = 'ota' AND b.from_month_on = %(from_month_on)s
+    GROUP BY b.device_id
+), written AS (
+    INSERT INTO statement_parts (account_id, month_on, usage, from_month_on, product_id, device_id, used_on, used,
+                                 allowance, excess)
+    SELECT p.account_id, %(month_on)s, 'ota', %(from_month_on)s, p.id, u.device_id, %(from_month_on)s, u.attempts,
+           k.ota_per_month, u.attempts - k.ota_per_month - coalesce(b.excess, 0)
+    FROM (SELECT o.device_id, sum(o.attempts) AS attempts
+          FROM ota_upgrades o
+          WHERE o.state = 'completed' AND o.month_on = %(from_month_on)s
+          GROUP BY o.device_id) u
+    JOIN devices d ON d.id = u.device_id
+    JOIN products p ON p.id = d.product_id
+    CROSS JOIN LATERAL (
+        SELECT x.ota_per_month
+        FROM product_packages h
+        JOIN packages x ON x.id = h.package_id
+        WHERE h.product_id = p.id
+        ORDER BY h.counts_from < %(ends_at)s DESC,
+                 CASE WHEN h.counts_from < %(ends_at)s THEN -h.ordinal ELSE h.ordinal END
+        LIMIT 1
+    ) k
+    LEFT JOIN billed b ON b.device_id = u.device_id
+    WHERE p.account_id = ANY (%(account_ids)s::text[]) AND u.attempts > k.ota_per_month + coalesce(b.excess, 0)
+      AND NOT d.virtual
+    RETURNING account_id, excess
+)
+SELECT r.account_id, sum(r.excess)::bigint FROM written r GROUP BY r.account_id;
 
 -- insert_statements --
--- Closed months; those that are closed already are passed over.
+-- Closed months.
 INSERT INTO statements (account_id, month_on, time_zone, closed_at, counted)
 SELECT t.account_id, %(month_on)s, %(time_zone)s, %(now)s, %(counted)s::jsonb
 FROM unnest(%(account_ids)s::text[]) AS t (account_id)
@@ -90,13 +131,6 @@ INSERT INTO statement_lines (account_id, month_on, usage, from_month_on, excess)
 SELECT t.account_id, %(month_on)s, t.usage, t.from_month_on, t.excess
 FROM unnest(%(account_ids)s::text[], %(usages)s::text[], %(from_months)s::date[], %(excesses)s::bigint[])
          AS t (account_id, usage, from_month_on, excess);
-
--- billed_from --
--- What was billed so far of these accounts' use in one month, on whichever statements.
-SELECT l.account_id, l.usage, sum(l.excess)::bigint
-FROM statement_lines l
-WHERE l.account_id = ANY (%(account_ids)s::text[]) AND l.from_month_on = %(from_month_on)s
-GROUP BY l.account_id, l.usage;
 
 -- late --
 -- Closed months of these accounts of which something was counted afterwards.
@@ -161,6 +195,29 @@ FROM statement_lines l
 JOIN unnest(%(account_ids)s::text[], %(months)s::date[]) AS t (account_id, month_on)
   ON l.account_id = t.account_id AND l.month_on = t.month_on
 ORDER BY l.usage, l.from_month_on;
+
+-- parts --
+-- What a kind of a closed month is made of (G5): by product, by device or by day, each from the month it was used in; of
+-- everything, of one product, or of one device of it; with what was used and allowed on the days in excess.
+SELECT r.from_month_on, r.product_key, r.device_key, r.used_on, sum(r.excess)::bigint, sum(r.used)::bigint,
+       sum(r.allowance)::bigint
+FROM (SELECT x.from_month_on, x.used, x.allowance, x.excess,
+             CASE WHEN %(by)s::text = 'day' THEN '' ELSE p.product_key END AS product_key,
+             CASE WHEN %(by)s = 'device' THEN coalesce(d.device_key, '') ELSE '' END AS device_key,
+             CASE WHEN %(by)s = 'day' THEN x.used_on ELSE x.from_month_on END AS used_on
+      FROM statement_lines l
+      JOIN statement_parts x ON x.account_id = l.account_id AND x.usage = l.usage AND x.from_month_on = l.from_month_on
+                            AND x.month_on = l.month_on
+      JOIN products p ON p.id = x.product_id
+      LEFT JOIN devices d ON d.id = x.device_id
+      WHERE l.account_id = %(account_id)s AND l.month_on = %(month_on)s AND l.usage = %(usage)s
+        AND (%(product_key)s::text IS NULL OR p.product_key = %(product_key)s)
+        AND (%(device_key)s::text IS NULL OR d.device_key = %(device_key)s)) r
+WHERE (r.from_month_on, r.product_key, r.device_key, r.used_on)
+      > (%(after_from)s::date, %(after_product)s::text, %(after_device)s::text, %(after_on)s::date)
+GROUP BY r.from_month_on, r.product_key, r.device_key, r.used_on
+ORDER BY r.from_month_on, r.product_key, r.device_key, r.used_on
+LIMIT %(limit)s;
 
 -- settled --
 -- What was settled of these statements, or of running months, by top-ups and payments, by kind.
