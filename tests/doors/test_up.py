@@ -163,6 +163,15 @@ def test_what_cannot_start_says_why_and_leaves_nothing(
     assert not (one.data / "postgres" / "data" / "postmaster.pid").exists()
 
 
+def test_books_that_are_newer_than_licet_are_not_opened(up: Callable[..., Up], database_url: str) -> None:
+    with psycopg.connect(database_url) as books:
+        books.execute("INSERT INTO migrations (number, name) VALUES (9999, 'from_the_future')")
+    one = up()
+    with pytest.raises(AssertionError, match="upgrade licet") as failed:
+        one.start(LICET_DATABASE_URL=database_url)
+    assert "Traceback" not in str(failed.value)
+
+
 def told(pid: int) -> dict[str, str]:
     """The environment that a process was started with."""
     said = Path(f"/proc/{pid}/environ").read_text().rstrip("\0").split("\0")

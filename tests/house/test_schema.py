@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from licet.postgres.books import LAST_WORDS
-from licet.postgres.migrate import migrate, migrations
+from licet.postgres.migrate import NewerBooksError, migrate, migrations
 
 SCHEMA = Path(__file__).parents[2] / "src/licet/postgres/schema.sql"
 
@@ -82,7 +82,7 @@ def test_books_that_are_newer_than_licet_are_left_alone(empty_database_url: str)
     asyncio.run(migrate(empty_database_url))
     with psycopg.connect(empty_database_url) as connection:
         connection.execute("INSERT INTO migrations (number, name) VALUES (9999, 'from_the_future')")
-    with pytest.raises(RuntimeError, match="upgrade licet"):
+    with pytest.raises(NewerBooksError, match="upgrade licet"):
         asyncio.run(migrate(empty_database_url))
 
 

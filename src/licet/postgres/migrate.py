@@ -14,6 +14,10 @@ _LEDGER = b"""
 """
 
 
+class NewerBooksError(RuntimeError):
+    """A newer licet has written these books."""
+
+
 def migrations() -> list[tuple[int, str, str]]:
     """(number, name, SQL) of every migration, in order."""
     found = (file for file in (files("licet.postgres") / "migrations").iterdir() if file.name.endswith(".sql"))
@@ -23,7 +27,7 @@ def migrations() -> list[tuple[int, str, str]]:
 async def migrate(database_url: str) -> list[str]:
     """Apply what is missing, each in a transaction of its own; safe to start twice. Returns the names applied.
 
-    Raises RuntimeError when the books are newer than this licet.
+    Raises NewerBooksError when the books are newer than this licet.
     """
     applied = []
     async with await AsyncConnection.connect(database_url, autocommit=True) as connection:
@@ -34,7 +38,7 @@ async def migrate(database_url: str) -> list[str]:
             reached = row[0] if row else 0
             known = migrations()
             if reached > known[-1][0]:
-                raise RuntimeError(
+                raise NewerBooksError(
                     f"the books are at migration {reached}, this licet knows {known[-1][0]}: upgrade licet"
                 )
             for number, name, sql in known:

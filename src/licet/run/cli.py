@@ -52,7 +52,7 @@ def serve_command(said: Resolved) -> None:
     if missing:
         typer.echo(f"licet serve needs {', '.join(missing)}; `licet up` brings its own", err=True)
         raise typer.Exit(2)
-    serve.main(said.settings)
+    raise typer.Exit(serve.main(said.settings))
 
 
 @app.command("demo", hidden=True)

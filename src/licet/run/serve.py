@@ -1,6 +1,6 @@
 """`licet serve`: one licet process, on a PostgreSQL and a nats-server that are there already. Many may share the work.
 
-1. open the books; wait for them if need be
+1. open the books; wait for them if need be, and bring them up to date unless `up`, which started us, has done so
 2. open the devices' door: whoever knocks is answered, whatever is said is counted
 3. open the web door: console and API
 4. sweep, now and then
@@ -9,9 +9,11 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +26,8 @@ from licet.broker.door import Wiring
 from licet.broker.gate import Gatekeeping
 from licet.packages import Allowance
 from licet.postgres.books import Books
+from licet.postgres.migrate import NewerBooksError, migrate
+from licet.postgres.version import server_version
 from licet.refusals import Refused
 from licet.run import key_file
 from licet.run.clock import Clock
@@ -36,16 +40,30 @@ from licet.web.app import create_app
 _FREE_MESSAGES_PER_DAY = 1500
 _FREE_OTA_PER_MONTH = 1
 _FREE_STORAGE_DAYS = 7
+_AGAIN_SECONDS = 2.0  # between two looks whether the books are there
 
 log = logging.getLogger(__name__)
 
 
-def main(settings: Settings) -> None:
-    """Run until SIGINT or SIGTERM."""
+def main(settings: Settings) -> int:
+    """Run until SIGINT or SIGTERM. Returns the status to exit with."""
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
+    try:
+        spare_the_collector()
     asyncio.run(_serve(settings))
+
+
+def spare_the_collector() -> None:
+    """Knocks and messages come by the thousand and hold no circles: looking for these at every 700th is most of a second
+    in every three."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    except (NewerBooksError, key_file.KeyFileError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def free_codes(settings: Settings) -> FreeCodes:
@@ -72,7 +90,10 @@ async def _serve(settings: Settings) -> None:
     for asked in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(asked, stop.set)
     clock = Clock(settings.now, settings.now_began)
-    async with Books.open(settings.database_url, key_file.load(settings.key_file)) as books:
+    keyring = key_file.load(settings.key_file)
+    if settings.http_fd is None:
+        await _bring_up_to_date(settings.database_url, stop)
+    async with Books.open(settings.database_url, keyring) as books:
         devices = DevicesDoor(wiring(settings), books, clock)
         app = create_app(
             books,
@@ -93,6 +114,17 @@ async def _serve(settings: Settings) -> None:
         await asyncio.gather(
             devices.run(stop), _listen(app, settings, stop), _sweep_all_day(books, clock, settings.sweep_seconds, stop)
         )
+
+
+async def _bring_up_to_date(database_url: str, stop: asyncio.Event) -> None:
+    """Whichever licet is first does it; the others wait until it is done."""
+    while isinstance(away := await server_version(database_url), str) and not stop.is_set():
+        log.warning("The books are waited for: %s", away)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _AGAIN_SECONDS)
+    if not stop.is_set():
+        for name in await migrate(database_url):
+            log.info("The books are brought up to date: %s.", name)
 
 
 async def _listen(app: Callable[..., Any], settings: Settings, stop: asyncio.Event) -> None:

@@ -16,8 +16,9 @@ from licet.run.ports import free_port
 
 
 def test_a_server_of_one_s_own_and_licet_alone(
-    tmp_path: Path, database_url: str, start_nats: Callable[..., Nats]
+    tmp_path: Path, empty_database_url: str, start_nats: Callable[..., Nats]
 ) -> None:
+    """It finds books with nothing in them, and brings them up to date by itself."""
     data = tmp_path / "data"
     terminal = Terminal(data)
 
@@ -37,7 +38,7 @@ def test_a_server_of_one_s_own_and_licet_alone(
     port = free_port("127.0.0.1", 0)
     settings = {
         "LICET_DATA": str(data),
-        "LICET_DATABASE_URL": database_url,
+        "LICET_DATABASE_URL": empty_database_url,
         "LICET_NATS_URL": nats.url,
         "LICET_NATS_PASSWORD_FILE": f"{data}/nats.password",
         "LICET_BROKER_SEED_FILE": f"{data}/broker.seed",
