@@ -50,20 +50,19 @@ def main(settings: Settings) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
+    spare_the_collector()
     try:
-        spare_the_collector()
-    asyncio.run(_serve(settings))
-
-
-def spare_the_collector() -> None:
-    """Knocks and messages come by the thousand and hold no circles: looking for these at every 700th is most of a second
-    in every three."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+        asyncio.run(_serve(settings))
     except (NewerBooksError, key_file.KeyFileError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def spare_the_collector() -> None:
+    """Knocks and messages come by the hundred thousand and hold no circles: look for these at every 50,000th thing."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def free_codes(settings: Settings) -> FreeCodes:
