@@ -28,7 +28,9 @@ class Reason(Enum):
     )
     BUSY = _No("busy", "licet has more to do than it can.", "Try again shortly.", 503, transient=True)
     BOOKS_AWAY = _No("books_away", "The books cannot be reached.", "Try again shortly.", 503, transient=True)
-    BROKER_AWAY = _No("broker_away", "The devices' broker cannot be reached.", "Try again shortly.", 503, transient=True)
+    BROKER_AWAY = _No(
+        "broker_away", "The devices' broker cannot be reached.", "Try again shortly.", 503, transient=True
+    )
 
     # Who asks?
     NOT_SIGNED_IN = _No(
