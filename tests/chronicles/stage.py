@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from licet.accounts import SCOPES, By, Role
 from licet.activations import Activation, Answer
+from licet.firmware import Upgrade
 from licet.postgres import activations
 from licet.postgres.books import Books
 from licet.refusals import Refused
@@ -56,6 +57,8 @@ class Stage:
     said: str = ""
     swept: Swept | None = None
     most: int | None = None
+    upgrade: Upgrade | None = None
+    refusals: list[Refused] = field(default_factory=list)
 
     def alice(self, account: str) -> By:
         """Each account has an owner, who does what it does."""

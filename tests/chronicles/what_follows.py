@@ -47,7 +47,7 @@ async def _(on: Stage, code: str) -> None:
     on.said, on.refused = str(on.refused), None
 
 
-@follows(r"(\d+) (renewed|lapsed|notices?)")
+@follows(r"(\d+) (renewed|lapsed|notices?|released)")
 async def _(on: Stage, number: str, what: str) -> None:
     assert on.swept is not None
     assert getattr(on.swept, "notices" if what == "notice" else what) == int(number)

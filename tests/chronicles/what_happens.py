@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+from dataclasses import astuple
 
 from chronicles.stage import Stage, each, happens, instant
 
@@ -197,9 +198,7 @@ async def _(on: Stage, account: str, names: str, no: str) -> None:
 @happens(r"the sweep runs( twice at once)?")
 async def _(on: Stage, twice: str) -> None:
     swept = await asyncio.gather(*(sweep(on.books, now=on.now) for _ in range(2 if twice else 1)))
-    on.swept = Swept(
-        sum(once.renewed for once in swept), sum(once.lapsed for once in swept), sum(once.notices for once in swept)
-    )
+    on.swept = Swept(*(sum(figures) for figures in zip(*(astuple(once) for once in swept), strict=True)))
 
 
 @happens(r"licet is asked about (\w+)")

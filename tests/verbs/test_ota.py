@@ -1,6 +1,7 @@
 """Upgrades are reserved, charged or released, and part into covered and excess (F1 to F3)."""
 
 import asyncio
+import json
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,14 +9,14 @@ import pytest
 from tests.verbs.conftest import DAY, FREE, NOON, Trade
 
 from licet.accounts import PLATFORM, SCOPES, By, Mode, Role
-from licet.allowances import OTA_BYTES, Drawn, attempts_in
+from licet.allowances import OTA_BYTES, Direction, Drawn, attempts_in, counted
 from licet.enrol import change_account
 from licet.events import Kind
 from licet.firmware import Upgrade, UpgradeState
 from licet.mint import define_package
-from licet.ota import complete, fail, reserve
+from licet.ota import complete, fail, reserve, start_campaign, upload_firmware
 from licet.packages import Allowance, Package
-from licet.postgres import audit, events, ota
+from licet.postgres import audit, downlinks, events, ota
 from licet.refusals import Reason, Refused
 from licet.sweep import sweep
 from licet.units import Term
@@ -271,6 +272,29 @@ async def test_what_is_idle_for_a_day_is_released(trade: Trade) -> None:
     (failed,) = [each.facts for each in told if each.kind is Kind.OTA_FAILED]
     assert failed["device_keys"] == ["thermo1", "thermo2"]
     assert await month(trade) == Drawn(0, 0)
+
+
+async def test_a_campaign_tells_each_device(trade: Trade) -> None:
+    """By a message of the platform's own, which costs nothing (E3), written with the offer; and by one event."""
+    await in_stock(trade, "thermo1", "thermo2")
+
+    async def put() -> None:
+        pass
+
+    made = await upload_firmware(
+        trade.books, trade.account_id, name="1.2", size=MB, sha256="ab" * 32, put=put, by=trade.alice, now=NOON
+    )
+    url = "http://licet.test/file"
+    started = await start_campaign(
+        trade.books, trade.product_key, firmware_id=made.id, device_keys=None, url=url, by=trade.alice, now=NOON
+    )
+    waiting = await downlinks.waiting(trade.books, limit=10)
+    assert [(each.device_key, each.topic) for each in waiting] == [("thermo1", "sys/ota"), ("thermo2", "sys/ota")]
+    offer = {"campaign_id": started.id, "firmware_id": made.id, "url": url, "bytes": MB, "sha256": "ab" * 32}
+    assert [json.loads(each.payload) for each in waiting] == [offer] * 2
+    assert counted(Direction.DOWN, waiting[0].topic, len(waiting[0].payload)) == 0
+    told = await events.page(trade.books, trade.account_id, kind=Kind.OTA_OFFERED, after=None, limit=10)
+    assert [each.facts for each in told] == [offer | {"device_keys": ["thermo1", "thermo2"]}]
 
 
 async def test_what_belongs_to_another_does_not_exist(trade: Trade) -> None:

@@ -1,5 +1,6 @@
 """A campaign offers a firmware to many devices at once, and may be stopped."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,6 +12,8 @@ from licet.firmware import Campaign
 from licet.postgres import audit, campaigns, events, firmware
 from licet.postgres.books import Books
 from licet.refusals import Reason, Refused
+
+TOPIC = "sys/ota"  # behind down/PK/DK/: the platform's own, and not counted
 
 
 async def start_campaign(
@@ -25,7 +28,9 @@ async def start_campaign(
 ) -> Campaign:
     """Offer a firmware to these devices of a product, or (None) to all that it has now. Nothing is held by an offer.
 
-    ``url``: where a device fetches it, as it is told.
+    1. Hold the product and the firmware.
+    2. Write an offer for each device, and a message to it: what there is to fetch, and where (``url``).
+    3. Tell.
 
     Raises ``Refused``: not_found.
     """
@@ -41,14 +46,16 @@ async def start_campaign(
         if device_keys is not None and len(offered) < len(set(device_keys)):
             raise Refused(Reason.NOT_FOUND, thing="device")
         if offered:
-            facts = {
+            facts: dict[str, object] = {
                 "campaign_id": campaign_id,
                 "firmware_id": firmware_id,
                 "url": url,
                 "bytes": held.bytes,
                 "sha256": held.sha256,
-                "device_keys": offered,
             }
+            payload = json.dumps(facts).encode()
+            await campaigns.tell(books, campaign_id, topic=TOPIC, payload=payload, asked_by=by.name, now=now)
+            facts |= {"device_keys": offered}
             happening = Happening(Kind.OTA_OFFERED, product.account_id, product_key, facts)
             await events.tell(books, [happening], now=now)
         after = {"product_key": product_key, "firmware": held.name, "devices": len(offered)}

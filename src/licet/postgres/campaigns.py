@@ -42,6 +42,10 @@ async def offer(
     return [row[0] for row in rows]
 
 
+async def tell(books: Books, campaign_id: str, *, topic: str, payload: bytes, asked_by: str, now: datetime) -> None:
+    await books.run(_sql.tell, campaign_id=campaign_id, topic=topic, payload=payload, asked_by=asked_by, now=now)
+
+
 async def stop(books: Books, campaign_id: str, *, now: datetime) -> bool:
     return await books.run(_sql.stop, id=campaign_id, now=now) == 1
 

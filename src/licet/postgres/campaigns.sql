@@ -19,6 +19,15 @@ WITH chosen AS (
 )
 SELECT c.device_key FROM chosen c ORDER BY c.device_key;
 
+-- tell --
+-- Each device that the campaign has offered something is sent a message, which waits for the broker; it is never counted
+-- (E3).
+INSERT INTO downlinks (product_id, device_id, topic, bytes, payload, asked_at, asked_by)
+SELECT u.product_id, u.device_id, %(topic)s, octet_length(%(payload)s::bytea), %(payload)s, %(now)s, %(asked_by)s
+FROM ota_upgrades u
+WHERE u.campaign_id = %(campaign_id)s AND u.state = 'offered'
+ORDER BY u.device_id;
+
 -- stop --
 -- The campaign is stopped: one row, or it was before.
 UPDATE ota_campaigns SET stopped_at = %(now)s WHERE id = %(id)s AND stopped_at IS NULL;

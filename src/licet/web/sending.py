@@ -37,23 +37,25 @@ async def pieces(door: Door, fetch: Fetch, span: Span) -> AsyncGenerator[bytes, 
 
     1. Read a piece and let it be sent.
     2. Now and then, and when nobody asks for more, write down how many were sent.
-    3. When the last byte of the file was sent, the upgrade is complete, in the same write.
+    3. The last byte of the file is held back until the books have it that the upgrade is complete: a device that has
+       the whole file was charged, whatever dies. If that byte gets lost, it is sent again at no cost.
     """
     at = counted = span.first
     file = await door.shelf.open(fetch.firmware.sha256, span.first)
     try:
         while at < span.stop:
-            piece = await asyncio.to_thread(file.read, min(PIECE_BYTES, span.stop - at))
+            last = span.stop == fetch.firmware.bytes and at == span.stop - 1
+            if last or at - counted >= COUNTED_EVERY:
+                await ota.was_sent(door.books, fetch, at - counted + last, last=last, now=door.clock())
+                counted = at + last
+            up_to = span.stop - (span.stop == fetch.firmware.bytes and not last)
+            piece = await asyncio.to_thread(file.read, min(PIECE_BYTES, up_to - at))
             if not piece:
                 raise EOFError(f"{fetch.firmware.id} is shorter than it was")
             yield piece
             at += len(piece)
-            if at - counted >= COUNTED_EVERY and at < span.stop:
-                await ota.was_sent(door.books, fetch, at - counted, last=False, now=door.clock())
-                counted = at
     finally:
         with anyio.CancelScope(shield=True):
             file.close()
             if at > counted:
-                last = at == fetch.firmware.bytes
-                await ota.was_sent(door.books, fetch, at - counted, last=last, now=door.clock())
+                await ota.was_sent(door.books, fetch, at - counted, last=False, now=door.clock())

@@ -1,12 +1,16 @@
 """Firmware is uploaded, and fetched by devices, with the bytes counted as they are sent (F1 to F3)."""
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import uvicorn
 from doors.api.stage import Stage
 from doors.api.upgrading import FIRMWARE, HASH, MB, a_device, blocks, upgrade_of, uploaded
+from doors.eventually import eventually
 
 from licet.sweep import sweep
 from licet.web.sending import PIECE_BYTES
@@ -75,6 +79,7 @@ async def test_what_nobody_goes_on_with_is_released(stage: Stage, pk: str) -> No
         ("lines=1-2", 200, None, None),
         ("bytes=-", 200, None, None),
     ],
+    ids=lambda each: each if isinstance(each, str) else "",
 )
 async def test_ranges(stage: Stage, pk: str, asked: str, status: int, told: str | None, content: bytes | None) -> None:
     """RFC 9110: one range, or all of it; behind the end there is nothing, and nothing is reserved for it."""
@@ -144,6 +149,32 @@ async def hang_up_after(stage: Stage, at: str, pieces: int) -> bytes:
 
     await stage.app(scope, receive, send)
     return bytes(received)
+
+
+async def test_a_real_server_and_a_device_that_hangs_up(stage: Stage, pk: str) -> None:
+    """F3: over TCP; the device reads a little, is gone, comes back, and gets the rest."""
+    made = await uploaded(stage)
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(stage.app, log_config=None, lifespan="off", ws="none"))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1/firmware/{made['id']}/file"
+    try:
+        async with httpx.AsyncClient(headers=stage.thermo1.headers) as device:
+            received = bytearray()
+            async with device.stream("GET", url) as answer:
+                async for piece in answer.aiter_bytes():
+                    received += piece
+                    if len(received) > 100_000:
+                        break
+            broken = await eventually(lambda: upgrade_of(stage), lambda upgrade: upgrade["sent"] > 0)
+            assert broken["state"] == "reserved"
+            assert broken["sent"] < 6 * MB
+            rest = await device.get(url, headers={"range": f"bytes={len(received)}-"})
+        assert bytes(received) + rest.content == FIRMWARE
+        assert (await upgrade_of(stage))["state"] == "completed", "who has the whole file was charged"
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def test_in_block_mode_a_fetch_is_refused_before_its_first_byte(stage: Stage, pk: str) -> None:
