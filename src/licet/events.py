@@ -51,7 +51,15 @@ MEANINGS: dict[Kind, tuple[str, tuple[str, ...]]] = {
     Kind.PRODUCT_CREATED: ("A product was created.", ("name",)),
     Kind.PRODUCT_CHANGED: (
         "A product's settings changed, as they are now; or its secret was reset.",
-        ("name", "auto_renewal", "renewal_policy", "dynamic_authentication", "product_secret"),
+        (
+            "name",
+            "auto_renewal",
+            "renewal_policy",
+            "dynamic_authentication",
+            "product_secret",
+            "keep_days",
+            "starts_on",
+        ),
     ),
     Kind.PRODUCT_UPGRADED: (
         "A product has another package; messages and OTA upgrades count by it from an instant on.",

@@ -97,9 +97,14 @@ async def storage_used(
     product_key: str | None = None,
     by: Literal["day", "month"] = "day",
     whose: Literal["total", "product"] = "total",
+    after: tuple[date, str] = (date.min, ""),
+    limit: int | None = None,
     now: datetime,
 ) -> list[StorageUsed]:
-    """``stored_bytes``: what came that day; ``kept_bytes``: what lay there, summed over the days."""
+    """``stored_bytes``: what came that day; ``kept_bytes``: what lay there, summed over the days.
+
+    ``after``: the day and the product's key of the last row of the page before.
+    """
     rows = await books.all(
         _sql.storage_used,
         account_id=account_id,
@@ -108,6 +113,9 @@ async def storage_used(
         product_key=product_key,
         by=by,
         whose=whose,
+        after_on=after[0],
+        after_key=after[1],
+        limit=limit,
         now=now,
     )
     return [StorageUsed(row[0], row[1], row[2], row[3], Drawn(row[4], row[5])) for row in rows]

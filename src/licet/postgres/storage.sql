@@ -124,14 +124,19 @@ WITH asked AS (
     JOIN stored_bytes s ON s.product_id = l.id AND s.stored_on BETWEEN l.kept_from AND l.on_date
     WHERE l.on_date >= %(first)s
     GROUP BY l.id, l.on_date
+), told AS (
+    SELECT date_trunc(%(by)s, w.on_date::timestamp)::date AS on_date,
+           CASE WHEN %(whose)s <> 'total' THEN q.product_key END AS product_key,
+           sum(coalesce(w.stored, 0))::bigint AS stored_bytes,
+           sum(w.used)::bigint AS kept_bytes,
+           sum(ceil(w.used / 1048576.0) - ceil(coalesce(w.excess, 0) / 1048576.0))::bigint AS covered,
+           sum(ceil(coalesce(w.excess, 0) / 1048576.0))::bigint AS excess
+    FROM summed w
+    JOIN asked q ON q.id = w.id
+    GROUP BY 1, 2
 )
-SELECT date_trunc(%(by)s, w.on_date::timestamp)::date AS on_date,
-       CASE WHEN %(whose)s <> 'total' THEN q.product_key END AS product_key,
-       sum(coalesce(w.stored, 0))::bigint,
-       sum(w.used)::bigint,
-       sum(ceil(w.used / 1048576.0) - ceil(coalesce(w.excess, 0) / 1048576.0))::bigint,
-       sum(ceil(coalesce(w.excess, 0) / 1048576.0))::bigint
-FROM summed w
-JOIN asked q ON q.id = w.id
-GROUP BY 1, 2
-ORDER BY 1, 2;
+SELECT t.on_date, t.product_key, t.stored_bytes, t.kept_bytes, t.covered, t.excess
+FROM told t
+WHERE (t.on_date, coalesce(t.product_key, '')) > (%(after_on)s::date, %(after_key)s::text)
+ORDER BY t.on_date, t.product_key
+LIMIT %(limit)s::integer;

@@ -15,6 +15,8 @@ from licet.broker.server import LICET
 from licet.broker.stored import Stored
 from licet.broker.streams import make_streams
 from licet.messages import DOWNLINK_BYTES
+from licet.meter import claim, meter
+from licet.postgres.usage import Tally
 from licet.run.nats_engine import Nats
 
 
@@ -36,7 +38,8 @@ class Wire:
         return device
 
     async def sends(self, **asked: Any) -> dict[str, Any]:
-        return self.stage.made(await self.stage.alice.post(f"{self.path}/messages", json=asked), 201)
+        sent: dict[str, Any] = self.stage.made(await self.stage.alice.post(f"{self.path}/messages", json=asked), 201)
+        return sent
 
     async def data(self, **asked: Any) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.stage.made(await self.stage.bob.get(f"{self.path}/data", params=asked))[
@@ -46,7 +49,7 @@ class Wire:
 
     async def comes_to(self, message: dict[str, Any], state: str) -> dict[str, Any]:
         for _ in range(250):
-            found = self.stage.made(await self.stage.bob.get(f"{self.path}/messages/{message['id']}"))
+            found: dict[str, Any] = self.stage.made(await self.stage.bob.get(f"{self.path}/messages/{message['id']}"))
             if found["state"] == state:
                 return found
             await asyncio.sleep(0.02)
@@ -204,6 +207,47 @@ async def test_e5_it_is_the_clock_that_ends_the_storage_days(wire: Wire) -> None
     wire.stage.clock.now = gone_at + timedelta(microseconds=1)
     assert await wire.data() == []
     assert await wire.data(**{"from": "2020-01-01T00:00:00Z"}) == []
+
+
+async def test_e5_a_products_data_may_be_kept_longer(wire: Wire) -> None:
+    device = await wire.device(listens=False)
+    await device.publish(f"up/{wire.product_key}/thermo1/x", b"kept", 1)
+    await device.close()
+    stage, product = wire.stage, f"/v1/products/{wire.product_key}"
+    assert stage.made(await stage.bob.get(product))["keep_days"] is None
+    stage.refused(await stage.alice.patch(product, json={"keep_days": 6}), 409, "keeps_too_short")
+    stage.refused(await stage.alice.patch(product, json={"keep_days": 0}), 422, "malformed")
+    assert stage.made(await stage.alice.patch(product, json={"keep_days": 30}))["keep_days"] == 30
+    assert stage.made(await stage.alice.patch(product, json={"name": "Other"}))["keep_days"] == 30
+    stage.clock.move(days=20)
+    assert len(await wire.data()) == 1
+    assert stage.made(await stage.alice.patch(product, json={"keep_days": None}))["keep_days"] is None
+    assert len(await wire.data()) == 1, "until midnight"
+    stage.clock.move(days=1)
+    assert await wire.data() == []
+
+
+async def test_e5_usage_of_storage_is_in_mib_days(wire: Wire) -> None:
+    stage, now = wire.stage, wire.stage.clock.now
+    stage.made(await stage.alice.patch(f"/v1/products/{wire.product_key}", json={"keep_days": 9}))
+    claimed = await claim(stage.books, "s", last_sequence=1, most=1, claimed_by="r", now=now)
+    assert claimed is not None
+    tally = Tally(wire.product_key, "thermo1", int(now.timestamp()) // 900, 1, 0, 3 * 2**20)
+    await meter(stage.books, claimed, [tally], now=now)
+    stage.clock.move(days=20)
+    first, last = now.date(), now.date() + timedelta(days=20)
+    asked = {"from": first.isoformat(), "to": last.isoformat()}
+    days: list[dict[str, Any]] = []
+    while True:
+        body = stage.made(await stage.bob.get("/v1/usage/storage", params={**asked, "limit": 4}))
+        days += body["data"]
+        if (cursor := body["next_cursor"]) is None:
+            break
+        asked["cursor"] = cursor
+    assert [(each["used"], each["covered"], each["excess"]) for each in days] == [(3, 3, 0)] * 8 + [(3, 0, 3)] * 2
+    assert [each["bytes"] for each in days] == [3 * 2**20] + [0] * 9
+    by_device = await stage.bob.get("/v1/usage/storage", params={"whose": "device"})
+    stage.refused(by_device, 422, "malformed")
 
 
 async def test_without_a_broker_messages_wait_and_data_cannot_be_read(stage: Stage) -> None:

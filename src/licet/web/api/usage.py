@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from licet.allowances import Usage
-from licet.postgres import accounts, ota, usage
+from licet.postgres import accounts, ota, storage, usage
 from licet.postgres.books import Books
 from licet.postgres.ota import OtaUsed
 from licet.postgres.usage import MessagesUsed
@@ -35,7 +35,8 @@ Whose = Literal["total", "product", "device"]
 class UsedTold(Told):
     """Covered + excess = used. ``on``: the day, or a month's first; ``allowance``: what that day allowed the device.
 
-    Of OTA upgrades it is what the day's month allowed; ``bytes``: what they came to.
+    Of OTA upgrades it is what the day's month allowed; ``bytes``: what they came to. Storage is used in MiB-days: whole
+    MiB that were kept on a day, rounded up once per product and day; ``bytes``: what was stored that day.
     """
 
     on: date
@@ -312,8 +313,35 @@ async def _ota_of_devices(books: Books, device_ids: Sequence[int], wanted: Wante
     return [(each.product_id, _ota(each)) for each in found]
 
 
+async def _storage_in_all(books: Books, wanted: Wanted, after: tuple[date, str], limit: int) -> list[UsedTold]:
+    found = await storage.storage_used(
+        books,
+        wanted.account_id,
+        first=wanted.first,
+        last=wanted.last,
+        product_key=wanted.product_key,
+        by=wanted.by,
+        whose="product" if wanted.whose == "product" else "total",
+        after=after,
+        limit=limit,
+        now=wanted.now,
+    )
+    return [
+        UsedTold(
+            on=each.on,
+            used=each.drawn.used,
+            covered=each.drawn.covered,
+            excess=each.drawn.excess,
+            bytes=each.stored_bytes,
+            product_key=each.product_key,
+        )
+        for each in found
+    ]
+
+
 #: How each kind is read; what is not in it is not metered yet.
 READS: dict[Usage, Reads] = {
     Usage.MESSAGES: Reads(_messages_in_all, _messages_of_devices, _messages_today),
     Usage.OTA: Reads(_ota_in_all, _ota_of_devices),
+    Usage.STORAGE: Reads(_storage_in_all),
 }
