@@ -21,4 +21,4 @@ async def theatre(database_url: str) -> AsyncIterator[Theatre]:
 def random_seeds() -> list[int]:
     if seed := os.environ.get("SIMULATION_SEED"):
         return [int(seed)]
-    return [random.randrange(10**9) for _ in range(int(os.environ.get("SIMULATION_SEEDS", "8")))]
+    return [random.randrange(10**9) for _ in range(int(os.environ.get("SIMULATION_SEEDS", "6")))]

@@ -25,11 +25,12 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 @dataclass(frozen=True)
 class Fault:
-    """``schema``: what is done to the database's own guards."""
+    """``schema``: what is done to the database's own guards. ``first``: the seed to look from, where it is rare."""
 
     name: str
     plants: tuple[Plant, ...]
     schema: str = ""
+    first: int = 0
 
 
 def code(owner: Any, function: str, *changes: tuple[str, str]) -> Plant:
@@ -90,6 +91,7 @@ FAULTS = [
                 ("terms.get(row[7])", "terms.get(early[row[0]])"),
             ),
         ),
+        first=8,
     ),
     Fault("a span covers its last instant", (code(admit, "_judge", ("now < known.ends_at", "now <= known.ends_at")),)),
     Fault(
@@ -107,7 +109,11 @@ FAULTS = [
         "a slice of renewals is longer than a term",
         (code(renew, "_slice_ends_at", ("term.ends_at(first)", "first + timedelta(days=40_000)")),),
     ),
-    Fault("a slice of renewals ignores when codes are lost", (code(renew, "_slice_ends_at", (", *lost", "")),)),
+    Fault(
+        "a slice of renewals ignores when codes are lost",
+        (code(renew, "_slice_ends_at", (", *lost", "")),),
+        first=2,
+    ),
     Fault(
         "a lapse is not written",
         (
@@ -139,6 +145,7 @@ FAULTS = [
     Fault(
         "a clock that is behind loses renewals",
         (code(admit, "_activate", ("if ends_at <= product.renewed_until", "if False")),),
+        first=10,
     ),
     Fault(
         "an order that is credited twice at once is an error",

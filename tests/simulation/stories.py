@@ -186,7 +186,7 @@ class _Teller:
             case 0:
                 return [many, many]
             case 1:
-                return [Knocks(tuple(dice.sample(keys, len(keys)))), many, Knocks((keys[0],))]
+                return [Knocks(tuple(dice.sample(keys, len(keys)))), many, Knocks((keys[0],)), Knocks(many.batch[::-1])]
             case 2:
                 return [self._sweep(), many, self._sweep()]
             case 3:
@@ -252,12 +252,14 @@ class _Teller:
         quantity = dice.choice((1, 2, 3, 5, 8, 20, 30))
         return Credit(account, to, self._package(product), quantity, f"order {self.orders}", use_by)
 
-    def _assign(self, product: Product | None = None) -> Assign:
+    def _assign(self, product: Product | None = None) -> Act:
         product = product or self._product()
         offered = {lot.package for lot in self.world.lots.values() if lot.account == product.account}
         fits = [name for name in sorted(offered) if product.allowance in (None, CATALOGUE[name])]
         package = self.dice.choice(fits) if fits and self.dice.random() < 0.95 else self._package(None)
         maximum = self.world.unassigned(product.account, self.at, package)
+        if not maximum and self.dice.random() < 0.8:
+            return self._credit(product)
         quantity = self.dice.choice((1, max(1, maximum), max(1, maximum // 2), maximum + 1))
         return Assign(product.name, package, quantity, self._by(product))
 

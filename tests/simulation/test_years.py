@@ -12,9 +12,9 @@ async def _play(theatre: Theatre, seeds: list[int]) -> None:
             pytest.fail(await theatre.told(seed, *found), pytrace=False)
 
 
-@pytest.mark.parametrize("first", [0, 4, 8, 12])
+@pytest.mark.parametrize("first", [0, 3, 6, 9])
 async def test_years_that_are_always_the_same(theatre: Theatre, first: int) -> None:
-    await _play(theatre, list(range(first, first + 4)))
+    await _play(theatre, list(range(first, first + 3)))
 
 
 async def test_years_that_nobody_has_seen_before(theatre: Theatre, random_seeds: list[int]) -> None:
@@ -27,6 +27,6 @@ def test_a_seed_tells_the_same_story_always() -> None:
 
 
 async def test_crashes_do_happen(theatre: Theatre) -> None:
-    assert [await theatre.trouble(seed) for seed in range(20, 26)] == [None] * 6
-    assert theatre.struck > 20
+    assert [await theatre.trouble(seed) for seed in range(20, 25)] == [None] * 5
+    assert theatre.struck > 10
     assert theatre.years > 10
