@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doors.running import Api, Up, operator
+from doors.running import PATIENCE, Api, Up, each_answers, operator, wait_for
 
 
 @pytest.fixture
@@ -30,7 +30,8 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
 def shared_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """Two licet processes on engines of their own. Nobody kills any of it, and every test opens a shop of its own."""
     one = Up(tmp_path_factory.mktemp("up") / "data")
-    one.start("--processes", "2")
+    said = one.start("--processes", "2")
+    wait_for(lambda: each_answers(said, "/readyz"), within=PATIENCE)
     yield one
     status, output = one.end(signal.SIGTERM)
     assert status == 0, output

@@ -140,15 +140,24 @@ def family(pid: int) -> list[int]:
     return [pid, *(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
-def knocks_answered(said: dict[str, Any]) -> list[Counter[str]]:
-    """What each licet process has answered at the gate. They share a socket, so the others hold still meanwhile."""
+def one_by_one(said: dict[str, Any]) -> Iterator[None]:
+    """Ask each licet process in turn: they share a socket, so the others hold still meanwhile."""
     licets = said["pids"]["licet"]
-    return [_knocks_of_one(said, [other for other in licets if other != pid]) for pid in licets]
+    for pid in licets:
+        with stopped([other for other in licets if other != pid]):
+            yield
 
 
-def _knocks_of_one(said: dict[str, Any], others: list[int]) -> Counter[str]:
-    with stopped(others):
-        told = httpx.get(f"{said['url']}/metrics", timeout=30).text
+def each_answers(said: dict[str, Any], path: str) -> bool:
+    return False not in [answers(said, path) for _ in one_by_one(said)]
+
+
+def knocks_answered(said: dict[str, Any]) -> list[Counter[str]]:
+    """What each licet process has answered at the gate."""
+    return [_knocks(httpx.get(f"{said['url']}/metrics", timeout=PATIENCE).text) for _ in one_by_one(said)]
+
+
+def _knocks(told: str) -> Counter[str]:
     lines = (line for line in told.splitlines() if line.startswith("licet_knocks_total{"))
     return Counter({line.split('"')[1]: int(float(line.split()[-1])) for line in lines})
 
