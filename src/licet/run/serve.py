@@ -30,9 +30,10 @@ from licet.postgres.migrate import NewerBooksError, migrate
 from licet.postgres.version import server_version
 from licet.refusals import Refused
 from licet.run import key_file
+from licet.run.child import NotReadyError
 from licet.run.clock import Clock
 from licet.run.config import Settings
-from licet.run.listening import http_url
+from licet.run.listening import http_url, listen
 from licet.sweep import sweep
 from licet.units import Term
 from licet.web.app import create_app
@@ -53,7 +54,7 @@ def main(settings: Settings) -> int:
     spare_the_collector()
     try:
         asyncio.run(_serve(settings))
-    except (NewerBooksError, key_file.KeyFileError) as error:
+    except (NotReadyError, NewerBooksError, key_file.KeyFileError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -92,27 +93,34 @@ async def _serve(settings: Settings) -> None:
     keyring = key_file.load(settings.key_file)
     if settings.http_fd is None:
         await _bring_up_to_date(settings.database_url, stop)
-    async with Books.open(settings.database_url, keyring) as books:
-        devices = DevicesDoor(wiring(settings), books, clock)
-        app = create_app(
-            books,
-            clock=clock,
-            data_center=settings.data_center,
-            free=free_codes(settings),
-            public_url=settings.public_url or http_url(settings.host, settings.http_port),
-            session_hours=settings.session_hours,
-            presence=devices.presence.online,
-            knocks=lambda: devices.gate.tally,
-            ready=devices.open.is_set,
-            firmware=settings.firmware_folder,
-            firmware_mib=settings.firmware_mib,
-            lag=lambda: devices.reader.lag,
-            messages=devices.stored,
-            send_down=devices.downlink.nudge,
-        )
-        await asyncio.gather(
-            devices.run(stop), _listen(app, settings, stop), _sweep_all_day(books, clock, settings.sweep_seconds, stop)
-        )
+    with _http_socket(settings) as http:
+        async with Books.open(settings.database_url, keyring) as books:
+            await _open_doors(settings, books, clock, http, stop)
+
+
+async def _open_doors(settings: Settings, books: Books, clock: Clock, http: socket.socket, stop: asyncio.Event) -> None:
+    devices = DevicesDoor(wiring(settings), books, clock)
+    app = create_app(
+        books,
+        clock=clock,
+        data_center=settings.data_center,
+        free=free_codes(settings),
+        public_url=settings.public_url or http_url(settings.host, settings.http_port),
+        session_hours=settings.session_hours,
+        presence=devices.presence.online,
+        knocks=lambda: devices.gate.tally,
+        ready=devices.open.is_set,
+        firmware=settings.firmware_folder,
+        firmware_mib=settings.firmware_mib,
+        lag=lambda: devices.reader.lag,
+        messages=devices.stored,
+        send_down=devices.downlink.nudge,
+    )
+    await asyncio.gather(
+        devices.run(stop),
+        _listen(app, settings, http, stop),
+        _sweep_all_day(books, clock, settings.sweep_seconds, stop),
+    )
 
 
 async def _bring_up_to_date(database_url: str, stop: asyncio.Event) -> None:
@@ -126,8 +134,18 @@ async def _bring_up_to_date(database_url: str, stop: asyncio.Event) -> None:
             log.info("The books are brought up to date: %s.", name)
 
 
-async def _listen(app: Callable[..., Any], settings: Settings, stop: asyncio.Event) -> None:
-    """Serve HTTP until ``stop``: on the socket that was handed down, or on one of our own."""
+def _http_socket(settings: Settings) -> socket.socket:
+    """The one that was handed down, or one of our own."""
+    if settings.http_fd is not None:
+        return socket.socket(fileno=settings.http_fd)
+    try:
+        return listen(settings.host, settings.http_port)
+    except OSError as taken:
+        raise NotReadyError(f"HTTP cannot be served: {taken}") from taken
+
+
+async def _listen(app: Callable[..., Any], settings: Settings, http: socket.socket, stop: asyncio.Event) -> None:
+    """Serve HTTP until ``stop``."""
     behind_proxy = urlsplit(settings.public_url).scheme == "https"
     config = uvicorn.Config(
         app,
@@ -141,8 +159,7 @@ async def _listen(app: Callable[..., Any], settings: Settings, stop: asyncio.Eve
         timeout_keep_alive=30,
     )
     server = _Server(config)
-    handed_down = None if settings.http_fd is None else [socket.socket(fileno=settings.http_fd)]
-    serving = asyncio.create_task(server.serve(sockets=handed_down))
+    serving = asyncio.create_task(server.serve(sockets=[http]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True

@@ -11,6 +11,7 @@ import httpx
 from doors.commands.terminal import OUTSIDE, ROOT, Terminal, stop
 
 from licet.broker.tokens import issuer_of, new_seed
+from licet.run.listening import listen
 from licet.run.nats_engine import Listen, Nats
 from licet.run.ports import free_port
 
@@ -55,6 +56,17 @@ def test_a_server_of_one_s_own_and_licet_alone(
         assert becomes_ready(f"http://127.0.0.1:{port}", serving), (tmp_path / "serve.log").read_text()
     finally:
         stop(serving)
+
+
+def test_alone_it_takes_the_port_it_was_told_or_says_why_not(tmp_path: Path, database_url: str) -> None:
+    settings = {"database_url": database_url, "nats_url": "nats://127.0.0.1:1", "nats_password": "x"}
+    terminal = Terminal(tmp_path, settings | {"broker_seed": new_seed()})
+    assert terminal("nats-config").status == 0  # makes the key file
+    with listen("127.0.0.1", 0) as taken:
+        refused = terminal("serve", "--http-port", str(taken.getsockname()[1]))
+    assert refused.status == 1
+    assert refused.err.splitlines()[-1].startswith("HTTP cannot be served: ")
+    assert "Traceback" not in refused.err
 
 
 def test_what_is_set_is_what_is_printed(tmp_path: Path) -> None:
