@@ -181,6 +181,26 @@ async def settle_bills(books: Books, account_ids: Sequence[str], *, at: datetime
         await ledger.write_down(books, rows)
 
 
+async def draw_excess(books: Books, account_id: str, units: int, *, now: datetime) -> int:
+    """Take messages beyond the allowance from the top-ups of an account that blocks, as they happen (rules E4, G4).
+
+    What they do not reach is owed at the end of the month. Returns how many are left.
+    """
+    await bring_up_to_date(books, account_id, now=now)
+    kind_of = account_id, Usage.MESSAGES
+    topups = (await ledger.remaining(books, [account_id])).get(kind_of, [])
+    drawn = settle(units, topups, at=now)
+    if drawn.settled:
+        account = await accounts.get(books, account_id)
+        assert account is not None
+        month = month_of(now.astimezone(ZoneInfo(account.time_zone)).date())
+        balance = (await ledger.balances(books, [account_id]))[kind_of] - drawn.settled
+        await ledger.draw_from(books, drawn.drawn)
+        row = Row(*kind_of, now, LedgerType.EXCESS, -drawn.settled, balance, month)
+        await ledger.write_down(books, [row])
+    return sum(topup.left for topup in topups) - drawn.settled
+
+
 def _less(topups: Sequence[Topup], drawn: Mapping[str, int]) -> list[Topup]:
     return [
         Topup(each.id, each.quantity, each.left - drawn.get(each.id, 0), each.expires_at, each.bought_at)

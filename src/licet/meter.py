@@ -8,10 +8,12 @@ Nothing is remembered for a limited time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 
 from licet.accounts import Mode
+from licet.allowances import WARNINGS, warnings_crossed
+from licet.close import draw_excess
 from licet.events import Happening, Kind
 from licet.late import hold_late
 from licet.postgres import events, statements, usage
@@ -27,10 +29,11 @@ _PATIENCE = timedelta(seconds=30)  # after which a claim is taken over from a re
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What folding brought: how many warnings were told, and how many devices were cut off."""
+    """What folding brought: how many warnings were told of devices and of accounts, how many devices were cut off."""
 
     warned: int = 0
     cut_off: int = 0
+    accounts_warned: int = 0
 
 
 async def claim(
@@ -83,37 +86,79 @@ async def fold(books: Books, *, now: datetime) -> Folded:
 
     1. One folds at a time; whoever comes second leaves it to the first.
     2. There is a partition for every month that deltas wait for.
-    3. Fold in bites; each says which devices went past 70, 90 or 100 % of that day's allowance.
-    4. Tell each of these once. A device of an account that blocks is cut off at 100 %, if that day is not over.
-    5. Give back the room that the deltas took.
+    3. Fold in bites; each says which devices went past 70, 90 or 100 % of that day's allowance. Tell each of these once.
+    4. Of accounts that block, what is beyond the allowance is taken from their top-ups as it happens; when these are used
+       up, the devices are cut off, if that day is not over.
+    5. Tell of each account, once a day, that all its devices together went past the same.
+    6. Give back the room that the deltas took.
     """
-    warned = cut = bites = 0
+    warned = cut = accounts = bites = 0
     for _ in range(_BITES):
         async with books.transaction() as bound:
             if not await take_turn(bound, Work.FOLDING) or not (days := await usage.days_to_fold(bound)):
                 break
             await usage.make_partitions(bound, days)
             crossed = await usage.fold(bound, most=_BITE)
-            over = [each for each in crossed if each.percent == 100 and each.mode is Mode.BLOCK and now < each.ends_at]
+            warnings = [
+                (each, percent)
+                for each in crossed
+                for percent in warnings_crossed(each.before, each.used, each.allowance)
+            ]
+            await events.tell(bound, _warnings(warnings), now=now)
+            over = await _uncovered(bound, [each for each in crossed if each.mode is Mode.BLOCK], now=now)
             newly = await usage.cut_off(bound, over) if over else set()
-            await events.tell(bound, _warnings(crossed), now=now)
             await events.tell(bound, _cut_offs([each for each in over if each.device_id in newly]), now=now)
-            warned, cut, bites = warned + len(crossed), cut + len(newly), bites + 1
+            accounts += await _warn_accounts(bound, days, now=now)
+            warned, cut, bites = warned + len(warnings), cut + len(newly), bites + 1
     if bites:
         await usage.clear_deltas(books)
-    return Folded(warned, cut)
+    return Folded(warned, cut, accounts)
 
 
-def _warnings(crossed: Sequence[Crossing]) -> list[Happening]:
-    def occasion(each: Crossing) -> tuple[str, str, str, int]:
-        return each.account_id, each.product_key, each.used_on.isoformat(), each.percent
+async def _uncovered(books: Books, blocked: Sequence[Crossing], *, now: datetime) -> list[Crossing]:
+    """Of devices whose accounts block: those that are to be cut off now, after their accounts' top-ups were drawn."""
+
+    def whose(each: Crossing) -> str:
+        return each.account_id
+
+    uncovered = []
+    for account_id, those in groupby(sorted(blocked, key=whose), whose):
+        today = [each for each in those if now < each.ends_at and each.used >= each.allowance]
+        if today and not await draw_excess(books, account_id, sum(each.excess for each in today), now=now):
+            uncovered += today
+    return uncovered
+
+
+async def _warn_accounts(books: Books, days: Sequence[date], *, now: datetime) -> int:
+    """Of what their devices are allowed together; what they are is looked at only when that may matter."""
+    happenings, noted = [], []
+    for each in await usage.accounts_near(books, days, now=now):
+        percents = [percent for percent in WARNINGS if each.reached(percent) and percent > each.told_percent]
+        noted.append(each._replace(told_percent=max(percents, default=each.told_percent)))
+        for percent in percents:
+            facts = {"usage": "messages", "on": each.used_on.isoformat(), "percent": percent}
+            happenings.append(Happening(_warning(percent), each.account_id, facts=facts))
+    if noted:
+        await usage.note_accounts(books, noted)
+        await events.tell(books, happenings, now=now)
+    return len(happenings)
+
+
+def _warning(percent: int) -> Kind:
+    return Kind.ALLOWANCE_NEARLY_USED if percent < 100 else Kind.ALLOWANCE_USED_UP
+
+
+def _warnings(crossed: Sequence[tuple[Crossing, int]]) -> list[Happening]:
+    def occasion(warning: tuple[Crossing, int]) -> tuple[str, str, str, int]:
+        each, percent = warning
+        return each.account_id, each.product_key, each.used_on.isoformat(), percent
 
     return [
         Happening(
-            Kind.ALLOWANCE_NEARLY_USED if percent < 100 else Kind.ALLOWANCE_USED_UP,
+            _warning(percent),
             account_id,
             product_key,
-            {"usage": "messages", "on": on, "percent": percent, "device_keys": [each.device_key for each in those]},
+            {"usage": "messages", "on": on, "percent": percent, "device_keys": [each.device_key for each, _ in those]},
         )
         for (account_id, product_key, on, percent), those in groupby(sorted(crossed, key=occasion), occasion)
     ]

@@ -10,6 +10,7 @@ from licet.excess import Origin
 from licet.postgres import accounts, audit, events, ledger, statements
 from licet.postgres.books import Books
 from licet.postgres.ledger import Bought, Row
+from licet.postgres.usage import let_back_in
 from licet.refusals import Reason, Refused
 from licet.statements import LedgerType
 
@@ -31,6 +32,7 @@ async def top_up(
     1. Hold the account, with its months closed and its expired top-ups gone: this one is not for what was before it.
     2. Write it down, and the row of the ledger.
     3. Pay open bills at once, the oldest first, one ledger row a bill.
+    4. If messages are left, devices that were cut off today may come back.
 
     Raises ``Refused``: not_found, reference_used.
     """
@@ -54,6 +56,8 @@ async def top_up(
             row = Row(account_id, usage, now, LedgerType(origin.value), quantity, balance, reference=reference)
             await ledger.write_down(books, [row])
             await settle_bills(books, [account_id], at=now, now=now)
+            if usage is Usage.MESSAGES and (await ledger.balances(books, [account_id]))[account_id, usage]:
+                await let_back_in(books, account_id, now=now)
             facts = {"topup_id": topup_id, "usage": usage.value, "quantity": quantity, "reference": reference}
             await events.tell(books, [Happening(Kind.TOPPED_UP, account_id, facts=facts)], now=now)
             await audit.record(

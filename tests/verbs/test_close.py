@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Identifier
 from tests.verbs.conftest import FREE, NOON, Trade
 from tests.verbs.test_meter import in_stock, uses
 
-from licet.accounts import PLATFORM
+from licet.accounts import PLATFORM, Mode
 from licet.allowances import Usage
 from licet.close import Closing, close, statement, statements_of
 from licet.enrol import change_account
@@ -171,6 +171,26 @@ async def test_ota_beyond_the_months_allowance_is_excess(trade: Trade) -> None:
     await complete(trade.books, started.id, bytes=six_mb, by=trade.alice, now=NOON)
     await close(trade.books, now=first_of(FEBRUARY))
     assert (await month_of(trade, JANUARY, first_of(FEBRUARY))).charges[Usage.OTA] == Charge(1, 0)
+
+
+async def test_in_block_mode_topups_are_drawn_as_it_happens_and_let_devices_back_in(trade: Trade) -> None:
+    """E4, G4: cut off when they are used up; what they did not reach is owed at the end of the month."""
+    await in_stock(trade, "thermo1")
+    yesterday = NOON - timedelta(days=1)
+    await change_account(trade.books, trade.account_id, mode=Mode.BLOCK, free=FREE, by=PLATFORM, now=yesterday)
+    await buys(trade, 100, at=NOON)
+    await exceeds(trade, 60, at=NOON)
+    assert (await trade.knocks("thermo1"))[0].admitted
+    await uses(trade, "thermo1", 45, at=NOON)
+    assert (await fold(trade.books, now=NOON)).cut_off == 1
+    assert not (await trade.knocks("thermo1"))[0].admitted
+    assert await rows(trade) == [("purchase", 100, 100), ("excess", -60, 40), ("excess", -40, 0)]
+    await buys(trade, 10, at=NOON)
+    assert (await trade.knocks("thermo1"))[0].admitted
+    await uses(trade, "thermo1", 10, at=NOON)
+    assert (await fold(trade.books, now=NOON)).cut_off == 1
+    await close(trade.books, now=first_of(FEBRUARY))
+    assert (await month_of(trade, JANUARY, first_of(FEBRUARY))).charges[Usage.MESSAGES] == Charge(115, 110)
 
 
 @pytest.mark.parametrize("table", ["ledger", "statements", "statement_lines", "statement_parts", "payments"])

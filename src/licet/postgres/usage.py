@@ -83,12 +83,12 @@ async def counted_until(books: Books, stream: str) -> int:
     return claimed_sequence if uncounted is None else uncounted - 1
 
 
-async def devices_named(books: Books, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
-    """(product key, device key) → (device, product), of those that there are."""
+async def devices_named(books: Books, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int, bool]]:
+    """(product key, device key) → (device, product, virtual), of those that there are."""
     rows = await books.all(
         _sql.devices_named, product_keys=[name[0] for name in names], device_keys=[name[1] for name in names]
     )
-    return {names[place]: (device_id, product_id) for place, device_id, product_id in rows}
+    return {names[row[0]]: (row[1], row[2], row[3]) for row in rows}
 
 
 async def days_of(books: Books, slots: Sequence[tuple[int, int]]) -> dict[tuple[int, int], date]:
@@ -99,13 +99,14 @@ async def days_of(books: Books, slots: Sequence[tuple[int, int]]) -> dict[tuple[
     return {slot: row[0] for slot, row in zip(slots, rows, strict=True)}
 
 
-async def store_bytes(books: Books, stored: Sequence[tuple[int, date, int]]) -> None:
-    """``stored``: products, days and bytes."""
+async def add_to_products(books: Books, added: Sequence[tuple[int, date, int, int]]) -> None:
+    """``added``: products, days, messages and bytes."""
     await books.run(
-        _sql.store_bytes,
-        product_ids=[each[0] for each in stored],
-        days=[each[1] for each in stored],
-        bytes=[each[2] for each in stored],
+        _sql.add_to_products,
+        product_ids=[each[0] for each in added],
+        days=[each[1] for each in added],
+        messages=[each[2] for each in added],
+        bytes=[each[3] for each in added],
     )
 
 
@@ -158,7 +159,7 @@ async def clear_deltas(books: Books) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A device went past a warning of its day's allowance. ``ends_at``: when that day ends."""
+    """A device came near its day's allowance, or went beyond it. ``ends_at``: when that day ends."""
 
     account_id: str
     product_key: str
@@ -167,9 +168,14 @@ class Crossing:
     used_on: date
     mode: Mode
     ends_at: datetime
-    percent: int
+    before: int
     used: int
     allowance: int
+
+    @property
+    def excess(self) -> int:
+        """How much more it is beyond the allowance than it was."""
+        return max(0, self.used - self.allowance) - max(0, self.before - self.allowance)
 
 
 async def fold(books: Books, *, most: int) -> list[Crossing]:
@@ -188,6 +194,39 @@ async def cut_off(books: Books, cut: Sequence[Crossing]) -> set[int]:
         ends_at=[each.ends_at for each in cut],
     )
     return {row[0] for row in rows}
+
+
+class AccountDay(NamedTuple):
+    """What all devices of an account used on a day, and were allowed; and the highest warning told of it, or 0."""
+
+    account_id: str
+    used_on: date
+    used: int
+    allowance: int
+    told_percent: int
+
+    def reached(self, percent: int) -> bool:
+        """Whether so much of it is used; where nothing is allowed there is nothing to use up."""
+        return 0 < percent * self.allowance <= self.used * 100
+
+
+async def accounts_near(books: Books, days: Sequence[date], *, now: datetime) -> list[AccountDay]:
+    rows = await books.all(_sql.accounts_near, days=list(days), percents=list(WARNINGS), now=now)
+    return [AccountDay(*row) for row in rows]
+
+
+async def note_accounts(books: Books, noted: Sequence[AccountDay]) -> None:
+    await books.run(
+        _sql.note_accounts,
+        account_ids=[each.account_id for each in noted],
+        days=[each.used_on for each in noted],
+        allowances=[each.allowance for each in noted],
+        percents=[each.told_percent for each in noted],
+    )
+
+
+async def let_back_in(books: Books, account_id: str, *, now: datetime) -> None:
+    await books.run(_sql.let_back_in, account_id=account_id, now=now)
 
 
 @dataclass(frozen=True, slots=True)

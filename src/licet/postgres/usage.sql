@@ -40,8 +40,9 @@ FROM message_streams s
 ORDER BY s.stream;
 
 -- devices_named --
--- The ids of devices and of their products, by their place among the names that were asked about; deleted ones, too.
-SELECT t.place - 1, d.id, p.id
+-- The ids of devices and of their products, and whether they are virtual, by their place among the names that were asked
+-- about; deleted ones, too.
+SELECT t.place - 1, d.id, p.id, d.virtual
 FROM unnest(%(product_keys)b::text[], %(device_keys)b::text[]) WITH ORDINALITY AS t (product_key, device_key, place)
 JOIN products p ON p.product_key = t.product_key
 JOIN devices d ON d.product_id = p.id AND d.device_key = t.device_key;
@@ -55,14 +56,27 @@ JOIN products p ON p.id = t.product_id
 JOIN accounts a ON a.id = p.account_id
 ORDER BY t.place;
 
--- store_bytes --
--- Bytes of products and days are stored, besides what is stored already.
-INSERT INTO stored_bytes (stored_on, product_id, bytes)
-SELECT t.stored_on, t.product_id, sum(t.bytes)
-FROM unnest(%(days)s::date[], %(product_ids)b::integer[], %(bytes)b::bigint[]) AS t (stored_on, product_id, bytes)
-GROUP BY t.product_id, t.stored_on
-ORDER BY t.product_id, t.stored_on
-ON CONFLICT ON CONSTRAINT stored_bytes_pkey DO UPDATE SET bytes = stored_bytes.bytes + excluded.bytes;
+-- add_to_products --
+-- Messages that products' devices used, and bytes that are stored of them, by day: besides what there is already.
+WITH told AS (
+    SELECT t.on_date, t.product_id, sum(t.messages)::bigint AS messages, sum(t.bytes)::bigint AS bytes
+    FROM unnest(%(days)s::date[], %(product_ids)b::integer[], %(messages)b::bigint[], %(bytes)b::bigint[])
+             AS t (on_date, product_id, messages, bytes)
+    GROUP BY t.product_id, t.on_date
+), stored AS (
+    INSERT INTO stored_bytes (stored_on, product_id, bytes)
+    SELECT t.on_date, t.product_id, t.bytes
+    FROM told t
+    WHERE t.bytes > 0
+    ORDER BY t.product_id, t.on_date
+    ON CONFLICT ON CONSTRAINT stored_bytes_pkey DO UPDATE SET bytes = stored_bytes.bytes + excluded.bytes
+)
+INSERT INTO product_days (used_on, product_id, messages)
+SELECT t.on_date, t.product_id, t.messages
+FROM told t
+WHERE t.messages > 0
+ORDER BY t.product_id, t.on_date
+ON CONFLICT ON CONSTRAINT product_days_pkey DO UPDATE SET messages = product_days.messages + excluded.messages;
 
 -- quarantine --
 -- Use that no device of ours can be named for.
@@ -84,14 +98,15 @@ SELECT DISTINCT d.used_on FROM message_deltas d ORDER BY d.used_on;
 
 -- fold --
 -- Deltas become the day's counters, each once: so many of them at a time. Only one transaction folds at a time. Returned:
--- devices whose use went past 70, 90 or 100 per cent of that day's allowance by this, with the account's mode on that day,
--- the day's end, and how many per cent. A virtual device has no allowance to exceed.
+-- devices whose use went past 70, 90 or 100 per cent of that day's allowance by this, and all that are beyond it of
+-- accounts that block; with the account's mode on that day, the day's end, and the use before and after. A virtual device
+-- has no allowance to exceed.
 WITH taken AS (
     DELETE FROM message_deltas
     WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM message_deltas d LIMIT %(most)s))
     RETURNING used_on, device_id, up, down
 ), tallied AS (
-    SELECT t.used_on, t.device_id, sum(t.up)::integer AS up, sum(t.down)::integer AS down
+    SELECT t.used_on, t.device_id, least(sum(t.up), 1000000000)::integer AS up, least(sum(t.down), 1000000000)::integer AS down
     FROM taken t
     GROUP BY t.used_on, t.device_id
 ), folded AS (
@@ -99,15 +114,19 @@ WITH taken AS (
     SELECT t.used_on, t.device_id, t.up, t.down
     FROM tallied t
     ORDER BY t.used_on, t.device_id
-    ON CONFLICT (used_on, device_id) DO UPDATE SET up = c.up + excluded.up, down = c.down + excluded.down
+    ON CONFLICT (used_on, device_id) DO UPDATE
+        SET up = least(c.up + excluded.up, 1000000000), down = least(c.down + excluded.down, 1000000000)
     RETURNING used_on, device_id, up + down AS used
 ), near AS MATERIALIZED (
     -- Most are far below any allowance, or far above: only of the others is asked what theirs is.
     SELECT f.used_on, f.device_id, f.used::bigint AS used, (f.used - t.up - t.down)::bigint AS before
     FROM folded f
     JOIN tallied t ON t.used_on = f.used_on AND t.device_id = f.device_id
-    CROSS JOIN (SELECT min(g.messages_per_day) AS least, max(g.messages_per_day) AS most FROM packages g) g
-    WHERE f.used::bigint * 100 >= %(first_percent)s::bigint * g.least AND f.used - t.up - t.down < g.most
+    CROSS JOIN (SELECT min(g.messages_per_day) AS least, max(g.messages_per_day) AS most,
+                       EXISTS (SELECT FROM account_modes x WHERE x.mode = 'block') AS any_blocks
+                FROM packages g) g
+    WHERE f.used::bigint * 100 >= %(first_percent)s::bigint * g.least
+      AND (f.used - t.up - t.down < g.most OR g.any_blocks)
 ), whose AS MATERIALIZED (
     SELECT n.used_on, n.device_id, n.used, n.before, d.device_key, d.product_id
     FROM near n
@@ -133,23 +152,88 @@ WITH taken AS (
         LIMIT 1
     ) k
 )
-SELECT k.account_id, k.product_key, w.device_id, w.device_key, w.used_on, k.mode, k.ends_at, c.percent, w.used,
+SELECT k.account_id, k.product_key, w.device_id, w.device_key, w.used_on, k.mode, k.ends_at, w.before, w.used,
        k.messages_per_day
 FROM whose w
 JOIN allowed k ON k.product_id = w.product_id AND k.used_on = w.used_on
-JOIN unnest(%(percents)s::integer[]) AS c (percent)
-  ON w.before * 100 < c.percent::bigint * k.messages_per_day
- AND w.used * 100 >= c.percent::bigint * k.messages_per_day
-ORDER BY k.product_id, c.percent, w.device_key;
+WHERE EXISTS (SELECT FROM unnest(%(percents)s::integer[]) AS c (percent)
+              WHERE w.before * 100 < c.percent::bigint * k.messages_per_day
+                AND w.used * 100 >= c.percent::bigint * k.messages_per_day)
+   OR (k.mode = 'block' AND w.used > k.messages_per_day)
+ORDER BY k.product_id, w.device_key;
 
 -- cut_off --
--- Devices are cut off until the day ends; those that are already are passed over.
+-- Devices are cut off until the day ends; those that are already are passed over, those that were let back in are not.
 INSERT INTO cut_offs (device_id, cut_on, ends_at)
 SELECT t.device_id, t.cut_on, t.ends_at
 FROM unnest(%(device_ids)b::bigint[], %(days)s::date[], %(ends_at)s::timestamptz[]) AS t (device_id, cut_on, ends_at)
 ORDER BY t.device_id
-ON CONFLICT ON CONSTRAINT cut_offs_pkey DO NOTHING
+ON CONFLICT ON CONSTRAINT cut_offs_pkey
+DO UPDATE SET ends_at = excluded.ends_at WHERE cut_offs.ends_at < excluded.ends_at
 RETURNING device_id;
+
+-- let_back_in --
+-- Devices of an account that are cut off are so no longer.
+UPDATE cut_offs
+SET ends_at = %(now)s
+WHERE ends_at > %(now)s
+  AND device_id IN (SELECT d.id FROM devices d JOIN products p ON p.id = d.product_id WHERE p.account_id = %(account_id)s);
+
+-- accounts_near --
+-- Accounts whose devices have together used so much of one of these days that a warning is due, by what they were allowed
+-- when that was last looked at: what they used, what they are allowed now, and the highest warning that was told. Allowed
+-- is what each device may use that was active at some time of that day, up to now: within a day it only grows, so that
+-- what was looked at before never hides a warning.
+WITH used AS (
+    SELECT p.account_id, s.used_on, sum(s.messages)::bigint AS messages
+    FROM product_days s
+    JOIN products p ON p.id = s.product_id
+    WHERE s.used_on = ANY (%(days)s::date[])
+    GROUP BY p.account_id, s.used_on
+), due AS MATERIALIZED (
+    SELECT u.account_id, u.used_on, u.messages, coalesce(k.told_percent, 0) AS told_percent
+    FROM used u
+    LEFT JOIN account_days k ON k.account_id = u.account_id AND k.used_on = u.used_on
+    WHERE u.messages * 100 >= coalesce(k.allowance, 0) * (SELECT min(w.percent)
+                                                          FROM unnest(%(percents)s::integer[]) AS w (percent)
+                                                          WHERE w.percent > coalesce(k.told_percent, 0))
+)
+SELECT d.account_id, d.used_on, d.messages, coalesce(sum(x.devices * g.messages_per_day), 0)::bigint, d.told_percent
+FROM due d
+JOIN accounts a ON a.id = d.account_id
+CROSS JOIN LATERAL (
+    SELECT d.used_on::timestamp AT TIME ZONE a.time_zone AS begins_at,
+           least((d.used_on + 1)::timestamp AT TIME ZONE a.time_zone, %(now)s::timestamptz) AS ends_at
+) t
+JOIN products p ON p.account_id = d.account_id AND (p.deleted_at IS NULL OR p.deleted_at > t.begins_at)
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT s.device_id) AS devices
+    FROM activations s
+    JOIN devices e ON e.id = s.device_id
+    WHERE s.product_id = p.id AND s.ends_at > t.begins_at AND s.starts_at <= t.ends_at
+      AND (e.deleted_at IS NULL OR e.deleted_at > t.begins_at)
+) x
+CROSS JOIN LATERAL (
+    SELECT k.messages_per_day
+    FROM product_packages h
+    JOIN packages k ON k.id = h.package_id
+    WHERE h.product_id = p.id
+    ORDER BY h.counts_from <= t.begins_at DESC,
+             CASE WHEN h.counts_from <= t.begins_at THEN -h.ordinal ELSE h.ordinal END
+    LIMIT 1
+) g
+GROUP BY d.account_id, d.used_on, d.messages, d.told_percent
+ORDER BY d.account_id, d.used_on;
+
+-- note_accounts --
+-- What accounts were allowed on a day was looked at, and so much was told of it.
+INSERT INTO account_days (account_id, used_on, allowance, told_percent)
+SELECT t.account_id, t.used_on, t.allowance, t.told_percent
+FROM unnest(%(account_ids)b::text[], %(days)s::date[], %(allowances)b::bigint[], %(percents)b::integer[])
+         AS t (account_id, used_on, allowance, told_percent)
+ORDER BY t.account_id, t.used_on
+ON CONFLICT ON CONSTRAINT account_days_pkey
+DO UPDATE SET allowance = excluded.allowance, told_percent = excluded.told_percent;
 
 -- messages_used --
 -- Messages used, covered and in excess (E2, E4), on these days, by day or month: of an account, a product, or all; with

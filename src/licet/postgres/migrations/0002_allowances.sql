@@ -52,12 +52,19 @@ CREATE TABLE message_counts (
     CONSTRAINT message_counts_pkey PRIMARY KEY (used_on, device_id)
 ) PARTITION BY RANGE (used_on);
 
--- Messages that all devices of an account used on a day, as far as they are folded; what these devices were allowed when
--- that was last looked at, and the highest warning that was told (E4). Virtual devices are not in it.
+-- Messages that all devices of a product used on a day, but for virtual ones, which have no allowance.
+CREATE TABLE product_days (
+    used_on    date    NOT NULL,
+    product_id integer NOT NULL REFERENCES products,
+    messages   bigint  NOT NULL,
+    CONSTRAINT product_days_pkey PRIMARY KEY (used_on, product_id)
+);
+
+-- What all devices of an account were allowed on a day when that was last looked at, and the highest warning that was told
+-- of it (E4).
 CREATE TABLE account_days (
     account_id   text COLLATE "C" NOT NULL REFERENCES accounts,
     used_on      date    NOT NULL,
-    used         bigint  NOT NULL,
     allowance    bigint  NOT NULL,
     told_percent integer NOT NULL,
     CONSTRAINT account_days_pkey PRIMARY KEY (account_id, used_on)
@@ -119,6 +126,7 @@ CREATE TABLE cut_offs (
     ends_at   timestamptz NOT NULL,
     CONSTRAINT cut_offs_pkey PRIMARY KEY (device_id, cut_on)
 );
+CREATE INDEX cut_offs_ends ON cut_offs (ends_at);
 
 -- Use that no device of ours can be named for, kept for somebody to look at.
 CREATE TABLE quarantine (
