@@ -86,9 +86,9 @@ async def fold(books: Books, *, now: datetime) -> Folded:
 
     1. One folds at a time; whoever comes second leaves it to the first.
     2. There is a partition for every month that deltas wait for.
-    3. Fold in bites; each says which devices went past 70, 90 or 100 % of that day's allowance. Tell each of these once.
-    4. Of accounts that block, what is beyond the allowance is taken from their top-ups as it happens; when these are used
-       up, the devices are cut off, if that day is not over.
+    3. Fold in bites; each says which devices went past 70, 90 or 100 % of that day's allowance. Tell each once.
+    4. Of accounts that block, what is beyond the allowance is taken from their top-ups as it happens; when these are
+       used up, the devices are cut off, if that day is not over.
     5. Tell of each account, once a day, that all its devices together went past the same.
     6. Give back the room that the deltas took.
     """
