@@ -88,11 +88,11 @@ MEANINGS: dict[Kind, tuple[str, tuple[str, ...]]] = {
         ("days", "needed", "available"),
     ),
     Kind.ALLOWANCE_NEARLY_USED: (
-        "Devices have used 70 or 90 per cent of a day's allowance.",
+        "Devices have used 70 or 90 per cent of a day's allowance; without a product, all of an account's together.",
         ("usage", "on", "percent", "device_keys"),
     ),
     Kind.ALLOWANCE_USED_UP: (
-        "Devices have used a day's allowance; what comes beyond it is excess.",
+        "Devices have used a day's allowance; without a product, all of an account's together. Beyond is excess.",
         ("usage", "on", "percent", "device_keys"),
     ),
     Kind.DEVICES_CUT_OFF: (

@@ -9,7 +9,7 @@ from tests.verbs.conftest import DAY, FREE, NOON, Trade
 
 from licet.accounts import PLATFORM, Mode
 from licet.allowances import Drawn
-from licet.enrol import change_account
+from licet.enrol import change_account, delete_device
 from licet.events import Kind
 from licet.explain import explain
 from licet.meter import Folded, claim, fold, meter
@@ -156,7 +156,7 @@ async def test_warnings_are_told_once_per_device_and_day(trade: Trade) -> None:
     warned = [
         (event.facts["percent"], event.facts["device_keys"])
         for event in told
-        if event.kind in (Kind.ALLOWANCE_NEARLY_USED, Kind.ALLOWANCE_USED_UP)
+        if event.kind in (Kind.ALLOWANCE_NEARLY_USED, Kind.ALLOWANCE_USED_UP) and event.product_key
     ]
     assert sorted(warned) == [(70, ["thermo1"]), (90, ["thermo1"]), (100, ["thermo1"])]
     assert (await trade.knocks("thermo1"))[0].admitted
@@ -172,3 +172,55 @@ async def test_use_of_unknown_devices_goes_to_quarantine(trade: Trade) -> None:
     assert (await day_of(trade)).used == 1
     (kept,) = await usage.quarantined(trade.books, after=None, limit=10)
     assert kept.reported["device_key"] == "nobody01"
+
+
+async def test_an_account_is_warned_once_a_day_of_all_its_devices_together(trade: Trade) -> None:
+    """E4: of what those that are active may use; one more that is activated does not take a warning back."""
+    await trade.credited(3, await trade.package("P1Y", messages=100))
+    await trade.imported("thermo1", "thermo2", "thermo3")
+    await trade.knocks("thermo1", "thermo2")
+    await trade.imported("debug1", virtual=True)
+    await uses(trade, "debug1", 10_000)
+    told: list[tuple[str, int]] = []
+    for used, now in ((139, NOON), (1, NOON), (60, NOON), (60, NOON), (150, NOON + DAY)):
+        await uses(trade, "thermo1", used, at=now)
+        folded = await fold(trade.books, now=now)
+        warned = await warnings_of_the_account(trade)
+        assert len(warned) - len(told) == folded.accounts_warned
+        told = warned
+    assert told == [("2026-01-10", 70), ("2026-01-10", 90), ("2026-01-10", 100), ("2026-01-11", 70)]
+    await trade.knocks("thermo3", now=NOON + DAY)
+    for used, percents in ((20, []), (79, []), (21, [90])):
+        await uses(trade, "thermo3", used, at=NOON + DAY)
+        await fold(trade.books, now=NOON + DAY)
+        warned = await warnings_of_the_account(trade)
+        assert [percent for _, percent in warned[len(told) :]] == percents
+        told = warned
+
+
+async def test_what_nobody_may_use_is_not_used_up(trade: Trade) -> None:
+    """Devices that were never activated have no allowance: nothing is told of their account, nor of a deleted one's."""
+    await in_stock(trade, "thermo1", messages=100)
+    await trade.imported("thermo2")
+    await delete_device(trade.books, trade.product_key, "thermo1", by=trade.alice, now=NOON)
+    await uses(trade, "thermo2", 95, at=NOON + DAY)
+    assert (await fold(trade.books, now=NOON + DAY)).accounts_warned == 0
+    await uses(trade, "thermo1", 95)
+    assert (await fold(trade.books, now=NOON + DAY)).accounts_warned == 2, "it was active on the day it was deleted"
+
+
+async def test_a_counter_that_was_told_nonsense_stops_no_other(trade: Trade) -> None:
+    await in_stock(trade, "thermo1", "thermo2")
+    for _ in range(4):
+        await uses(trade, "thermo1", 10**9, down=10**9)
+        await fold(trade.books, now=NOON)
+    await uses(trade, "thermo2", 5)
+    await fold(trade.books, now=NOON)
+    assert (await day_of(trade)).used == 2 * 10**9 + 5
+
+
+async def warnings_of_the_account(trade: Trade) -> list[tuple[str, int]]:
+    told = await events.page(trade.books, trade.account_id, after=None, limit=100)
+    kinds = (Kind.ALLOWANCE_NEARLY_USED, Kind.ALLOWANCE_USED_UP)
+    warned = [event.facts for event in reversed(told) if event.kind in kinds and event.product_key is None]
+    return [(each["on"], each["percent"]) for each in warned]

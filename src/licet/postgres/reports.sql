@@ -2,7 +2,7 @@
 -- Of each of these product keys and device keys: whose product it is, which device of it, and from when until when that
 -- is enrolled. Where there is no such device the account comes back alone, and where there is no such product nothing.
 SELECT t.place - 1, p.account_id, d.id, d.enrolled_at, least(d.deleted_at, p.deleted_at)
-FROM unnest(%(product_keys)s::text[], %(device_keys)s::text[]) WITH ORDINALITY AS t (product_key, device_key, place)
+FROM unnest(%(product_keys)b::text[], %(device_keys)b::text[]) WITH ORDINALITY AS t (product_key, device_key, place)
 JOIN products p ON p.product_key = t.product_key
 LEFT JOIN devices d ON d.product_id = p.id AND d.device_key = t.device_key;
 
@@ -11,7 +11,7 @@ LEFT JOIN devices d ON d.product_id = p.id AND d.device_key = t.device_key;
 -- known before. Each of them is given once.
 WITH told AS (
     SELECT t.account_id, t.source, t.id, t.place
-    FROM unnest(%(account_ids)s::text[], %(sources)s::text[], %(ids)s::text[]) WITH ORDINALITY
+    FROM unnest(%(account_ids)b::text[], %(sources)b::text[], %(ids)b::text[]) WITH ORDINALITY
              AS t (account_id, source, id, place)
 ), new AS (
     INSERT INTO usage_reports (account_id, source, id, reported_at)
