@@ -16,6 +16,7 @@ MOST_CODES = 10_000_000
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])", re.ASCII)
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 _YEARS = range(1970, 9000)
 
@@ -56,6 +57,12 @@ def _day(value: object) -> object:
     if isinstance(value, str) and _DAY.fullmatch(value) and int(value[:4]) in _YEARS:
         return value
     raise ValueError("this is a day, like 2026-02-01")
+
+
+def _month(value: object) -> object:
+    if isinstance(value, str) and _MONTH.fullmatch(value) and int(value[:4]) in _YEARS:
+        return f"{value}-01"
+    raise ValueError("this is a month, like 2026-02")
 
 
 def _in_utc(instant: datetime) -> datetime:
@@ -128,7 +135,11 @@ At = Annotated[
     datetime, PlainSerializer(lambda at: at.astimezone(UTC).isoformat().replace("+00:00", "Z"), when_used="json")
 ]
 
+#: A month goes by its first day.
+Month = Annotated[date, BeforeValidator(_month), Field(examples=["2026-02"])]
+
 # In an address: what cannot be a name is the name of nothing, and so not found.
 IdInPath = Annotated[str, AfterValidator(_id), Path()]
 ProductKeyInPath = Annotated[str, AfterValidator(_product_key), Path(description="Product key.")]
 DeviceKeyInPath = Annotated[str, AfterValidator(_device_key), Path(description="Device key.")]
+MonthInPath = Annotated[Month, Path(description="A month, like 2026-02.")]

@@ -23,7 +23,13 @@ CAST = {
 OPEN = {"/v1/register", "/healthz", "/readyz", "/metrics", "/v1/firmware/offer", "/v1/firmware/{firmware_id}/file"}
 
 #: What Mallory asks that is not about Acme's things at all.
-HER_OWN = {("/v1/packages", "get"), ("/v1/accounts", "get"), ("/v1/usage/{kind}", "get"), ("/v1/usage", "post")}
+HER_OWN = {
+    ("/v1/packages", "get"),
+    ("/v1/accounts", "get"),
+    ("/v1/usage/{kind}", "get"),
+    ("/v1/usage", "post"),
+    ("/v1/ledger/{kind}", "get"),
+}
 
 
 @pytest.fixture
@@ -35,15 +41,18 @@ async def things(stage: Stage) -> dict[str, str]:
     uploaded = await stage.alice.post("/v1/firmware", params={"name": "1.2"}, content=b"firmware")
     offer = {"product_key": pk, "firmware_id": uploaded.json()["id"], "all": True}
     campaign = await stage.alice.post("/v1/ota/campaigns", json=offer)
+    sent = await stage.alice.post(f"/v1/devices/{pk}/thermo1/messages", json={"topic": "set", "payload": "on"})
     upgrade = await stage.alice.post("/v1/ota", json={"product_key": pk, "device_key": "thermo1", "bytes": 1})
     return {
         "firmware_id": uploaded.json()["id"],
         "campaign_id": campaign.json()["id"],
         "upgrade_id": upgrade.json()["id"],
+        "message_id": sent.json()["id"],
         "account_id": stage.acme,
         "pk": pk,
         "dk": "thermo1",
         "kind": "messages",
+        "month": "2026-01",
         "package_id": package,
         "person_id": stage.people["bob"],
         "token_id": issued.json()["id"],
@@ -64,11 +73,14 @@ def _bodies(things: dict[str, str]) -> dict[tuple[str, str], Any]:
         ("/v1/lots", "post"): lot,
         ("/v1/assignments", "post"): {"product_key": pk, "package_id": package, "quantity": 1},
         ("/v1/products/{pk}/devices", "post"): {"devices": [{"device_key": "evil"}]},
+        ("/v1/devices/{pk}/{dk}/messages", "post"): {"topic": "set", "payload": "evil"},
         ("/v1/admit", "post"): {"product_key": pk, "device_key": "thermo1", "device_secret": "x"},
         ("/v1/people", "post"): {"account_id": acme, "email": "x@licet.test", "name": "X", "role": "viewer"},
         ("/v1/people/{person_id}", "patch"): {"role": "viewer"},
         ("/v1/tokens", "post"): {"account_id": acme, "name": "X", "role": "viewer"},
         ("/v1/ota", "post"): {"product_key": pk, "device_key": "thermo1", "bytes": 1},
+        ("/v1/topups", "post"): {"account_id": acme, "kind": "ota", "quantity": 1, "reference": "M"},
+        ("/v1/statements/{account_id}/{month}/payments", "post"): {"kind": "ota", "quantity": 1, "reference": "M"},
         ("/v1/ota/{upgrade_id}", "patch"): {"state": "failed"},
         ("/v1/ota/campaigns", "post"): {"product_key": pk, "firmware_id": things["firmware_id"], "all": True},
     }

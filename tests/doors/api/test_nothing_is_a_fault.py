@@ -42,7 +42,7 @@ async def test_nothing_that_is_sent_is_a_fault(stage: Stage) -> None:
     pk, package = await stage.sold()
     await stage.device(pk, "thermo1")
     names = {"account_id": stage.acme, "pk": pk, "dk": "thermo1", "person_id": stage.people["bob"]}
-    names["kind"] = "messages"
+    names |= {"kind": "messages", "month": "2026-01"}
     right = {"account_id": stage.acme, "product_key": pk, "package_id": package, "name": "X", "quantity": 1}
     document = described(bare_app())
     sent = 0
