@@ -165,7 +165,7 @@ def test_what_cannot_start_says_why_and_leaves_nothing(
 
 def test_books_that_are_newer_than_licet_are_not_opened(up: Callable[..., Up], database_url: str) -> None:
     with psycopg.connect(database_url) as books:
-        books.execute("INSERT INTO migrations (number, name) VALUES (9999, 'from_the_future')")
+        books.execute("INSERT INTO migrations (number, name, digest) VALUES (9999, 'from_the_future', '')")
     one = up()
     with pytest.raises(AssertionError, match="upgrade licet") as failed:
         one.start(LICET_DATABASE_URL=database_url)

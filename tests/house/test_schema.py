@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from licet.postgres.books import LAST_WORDS
-from licet.postgres.migrate import NewerBooksError, migrate, migrations
+from licet.postgres.migrate import OtherBooksError, migrate, migrations
 
 SCHEMA = Path(__file__).parents[2] / "src/licet/postgres/schema.sql"
 
@@ -81,8 +81,17 @@ def test_migrating_twice_or_at_once_is_migrating_once(empty_database_url: str) -
 def test_books_that_are_newer_than_licet_are_left_alone(empty_database_url: str) -> None:
     asyncio.run(migrate(empty_database_url))
     with psycopg.connect(empty_database_url) as connection:
-        connection.execute("INSERT INTO migrations (number, name) VALUES (9999, 'from_the_future')")
-    with pytest.raises(NewerBooksError, match="upgrade licet"):
+        connection.execute("INSERT INTO migrations (number, name, digest) VALUES (9999, 'from_the_future', '')")
+    with pytest.raises(OtherBooksError, match="upgrade licet"):
+        asyncio.run(migrate(empty_database_url))
+
+
+def test_books_that_came_about_in_another_way_are_left_alone(empty_database_url: str) -> None:
+    """A migration that was changed after it had been applied: what this licet would look for is not there."""
+    asyncio.run(migrate(empty_database_url))
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("UPDATE migrations SET digest = 'another' WHERE number = 1")
+    with pytest.raises(OtherBooksError, match=r"migration 1 .* is not the one"):
         asyncio.run(migrate(empty_database_url))
 
 

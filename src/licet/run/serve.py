@@ -26,7 +26,7 @@ from licet.broker.door import Wiring
 from licet.broker.gate import Gatekeeping
 from licet.packages import Allowance
 from licet.postgres.books import Books
-from licet.postgres.migrate import NewerBooksError, migrate
+from licet.postgres.migrate import OtherBooksError, migrate
 from licet.postgres.version import server_version
 from licet.refusals import Refused
 from licet.run import key_file
@@ -54,7 +54,7 @@ def main(settings: Settings) -> int:
     spare_the_collector()
     try:
         asyncio.run(_serve(settings))
-    except (NotReadyError, NewerBooksError, key_file.KeyFileError) as error:
+    except (NotReadyError, OtherBooksError, key_file.KeyFileError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

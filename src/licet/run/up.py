@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from licet.broker.server import server_config
 from licet.broker.tokens import issuer_of
-from licet.postgres.migrate import NewerBooksError, migrate
+from licet.postgres.migrate import OtherBooksError, migrate
 from licet.postgres.version import OLDEST, server_version
 from licet.run import data_folder, first_run, nats_engine, run_file
 from licet.run.child import NotReadyError, command_of, end_leftover, is_alive
@@ -39,7 +39,7 @@ def main(settings: Settings, *, demo: bool) -> int:
     try:
         with data_folder.taken(settings.data):
             asyncio.run(_Up(settings, demo=demo).run())
-    except (data_folder.FolderInUseError, NotReadyError, NewerBooksError, KeyFileError, OSError) as error:
+    except (data_folder.FolderInUseError, NotReadyError, OtherBooksError, KeyFileError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
