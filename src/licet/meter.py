@@ -16,7 +16,7 @@ from licet.allowances import WARNINGS, warnings_crossed
 from licet.close import draw_excess
 from licet.events import Happening, Kind
 from licet.late import hold_late
-from licet.postgres import events, statements, usage
+from licet.postgres import account_days, events, statements, usage
 from licet.postgres.books import Books
 from licet.postgres.counting import Known, count
 from licet.postgres.turns import Work, take_turn
@@ -132,14 +132,14 @@ async def _uncovered(books: Books, blocked: Sequence[Crossing], *, now: datetime
 async def _warn_accounts(books: Books, days: Sequence[date], *, now: datetime) -> int:
     """Of what their devices are allowed together; what they are is looked at only when that may matter."""
     happenings, noted = [], []
-    for each in await usage.accounts_near(books, days, now=now):
+    for each in await account_days.near(books, days, now=now):
         percents = [percent for percent in WARNINGS if each.reached(percent) and percent > each.told_percent]
         noted.append(each._replace(told_percent=max(percents, default=each.told_percent)))
         for percent in percents:
             facts = {"usage": "messages", "on": each.used_on.isoformat(), "percent": percent}
             happenings.append(Happening(_warning(percent), each.account_id, facts=facts))
     if noted:
-        await usage.note_accounts(books, noted)
+        await account_days.note(books, noted)
         await events.tell(books, happenings, now=now)
     return len(happenings)
 

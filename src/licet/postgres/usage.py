@@ -83,6 +83,29 @@ async def counted_until(books: Books, stream: str) -> int:
     return claimed_sequence if uncounted is None else uncounted - 1
 
 
+@dataclass(frozen=True, slots=True)
+class CountedOn:
+    """What was counted of a day, and of which messages, at one instant.
+
+    ``used``: product key and device key → up, down. ``time_zones``: of products. ``claimed_to``: of streams.
+    """
+
+    used: dict[tuple[str, str], tuple[int, int]]
+    time_zones: dict[str, str]
+    claimed_to: dict[str, int]
+    uncounted: list[Claim]
+
+
+async def counted_on(books: Books, on: date, account_id: str | None) -> CountedOn:
+    rows = await books.all(_sql.counted_on, on=on, account_id=account_id)
+    return CountedOn(
+        {(row[1], row[2]): (row[3], row[4]) for row in rows if row[0] == "device"},
+        {row[1]: row[2] for row in rows if row[0] == "product"},
+        {row[1]: row[4] for row in rows if row[0] == "stream"},
+        [Claim(row[1], row[3], row[4]) for row in rows if row[0] == "claim"],
+    )
+
+
 async def devices_named(books: Books, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int, bool]]:
     """(product key, device key) → (device, product, virtual), of those that there are."""
     rows = await books.all(
@@ -194,35 +217,6 @@ async def cut_off(books: Books, cut: Sequence[Crossing]) -> set[int]:
         ends_at=[each.ends_at for each in cut],
     )
     return {row[0] for row in rows}
-
-
-class AccountDay(NamedTuple):
-    """What all devices of an account used on a day, and were allowed; and the highest warning told of it, or 0."""
-
-    account_id: str
-    used_on: date
-    used: int
-    allowance: int
-    told_percent: int
-
-    def reached(self, percent: int) -> bool:
-        """Whether so much of it is used; where nothing is allowed there is nothing to use up."""
-        return 0 < percent * self.allowance <= self.used * 100
-
-
-async def accounts_near(books: Books, days: Sequence[date], *, now: datetime) -> list[AccountDay]:
-    rows = await books.all(_sql.accounts_near, days=list(days), percents=list(WARNINGS), now=now)
-    return [AccountDay(*row) for row in rows]
-
-
-async def note_accounts(books: Books, noted: Sequence[AccountDay]) -> None:
-    await books.run(
-        _sql.note_accounts,
-        account_ids=[each.account_id for each in noted],
-        days=[each.used_on for each in noted],
-        allowances=[each.allowance for each in noted],
-        percents=[each.told_percent for each in noted],
-    )
 
 
 async def let_back_in(books: Books, account_id: str, *, now: datetime) -> None:

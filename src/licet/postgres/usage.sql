@@ -39,6 +39,27 @@ SELECT s.stream, s.claimed_sequence, (SELECT min(c.first_sequence) FROM message_
 FROM message_streams s
 ORDER BY s.stream;
 
+-- counted_on --
+-- All of one instant: what was counted of a day of the accounts' calendars, device by device; which products there are,
+-- and in which time zones; how far each stream was claimed; and which claims were not counted yet.
+SELECT 'device', p.product_key, d.device_key, sum(u.up)::bigint, sum(u.down)::bigint
+FROM (SELECT c.device_id, c.up, c.down FROM message_counts c WHERE c.used_on = %(on)s
+      UNION ALL
+      SELECT m.device_id, m.up, m.down FROM message_deltas m WHERE m.used_on = %(on)s) u
+JOIN devices d ON d.id = u.device_id
+JOIN products p ON p.id = d.product_id
+WHERE %(account_id)s::text IS NULL OR p.account_id = %(account_id)s
+GROUP BY p.product_key, d.device_key
+UNION ALL
+SELECT 'product', p.product_key, a.time_zone, 0, 0
+FROM products p
+JOIN accounts a ON a.id = p.account_id
+WHERE %(account_id)s::text IS NULL OR p.account_id = %(account_id)s
+UNION ALL
+SELECT 'stream', s.stream, '', 0, s.claimed_sequence FROM message_streams s
+UNION ALL
+SELECT 'claim', c.stream, '', c.first_sequence, c.last_sequence FROM message_claims c;
+
 -- devices_named --
 -- The ids of devices and of their products, and whether they are virtual, by their place among the names that were asked
 -- about; deleted ones, too.
@@ -178,62 +199,6 @@ UPDATE cut_offs
 SET ends_at = %(now)s
 WHERE ends_at > %(now)s
   AND device_id IN (SELECT d.id FROM devices d JOIN products p ON p.id = d.product_id WHERE p.account_id = %(account_id)s);
-
--- accounts_near --
--- Accounts whose devices have together used so much of one of these days that a warning is due, by what they were allowed
--- when that was last looked at: what they used, what they are allowed now, and the highest warning that was told. Allowed
--- is what each device may use that was active at some time of that day, up to now: within a day it only grows, so that
--- what was looked at before never hides a warning.
-WITH used AS (
-    SELECT p.account_id, s.used_on, sum(s.messages)::bigint AS messages
-    FROM product_days s
-    JOIN products p ON p.id = s.product_id
-    WHERE s.used_on = ANY (%(days)s::date[])
-    GROUP BY p.account_id, s.used_on
-), due AS MATERIALIZED (
-    SELECT u.account_id, u.used_on, u.messages, coalesce(k.told_percent, 0) AS told_percent
-    FROM used u
-    LEFT JOIN account_days k ON k.account_id = u.account_id AND k.used_on = u.used_on
-    WHERE u.messages * 100 >= coalesce(k.allowance, 0) * (SELECT min(w.percent)
-                                                          FROM unnest(%(percents)s::integer[]) AS w (percent)
-                                                          WHERE w.percent > coalesce(k.told_percent, 0))
-)
-SELECT d.account_id, d.used_on, d.messages, coalesce(sum(x.devices * g.messages_per_day), 0)::bigint, d.told_percent
-FROM due d
-JOIN accounts a ON a.id = d.account_id
-CROSS JOIN LATERAL (
-    SELECT d.used_on::timestamp AT TIME ZONE a.time_zone AS begins_at,
-           least((d.used_on + 1)::timestamp AT TIME ZONE a.time_zone, %(now)s::timestamptz) AS ends_at
-) t
-JOIN products p ON p.account_id = d.account_id AND (p.deleted_at IS NULL OR p.deleted_at > t.begins_at)
-CROSS JOIN LATERAL (
-    SELECT count(DISTINCT s.device_id) AS devices
-    FROM activations s
-    JOIN devices e ON e.id = s.device_id
-    WHERE s.product_id = p.id AND s.ends_at > t.begins_at AND s.starts_at <= t.ends_at
-      AND (e.deleted_at IS NULL OR e.deleted_at > t.begins_at)
-) x
-CROSS JOIN LATERAL (
-    SELECT k.messages_per_day
-    FROM product_packages h
-    JOIN packages k ON k.id = h.package_id
-    WHERE h.product_id = p.id
-    ORDER BY h.counts_from <= t.begins_at DESC,
-             CASE WHEN h.counts_from <= t.begins_at THEN -h.ordinal ELSE h.ordinal END
-    LIMIT 1
-) g
-GROUP BY d.account_id, d.used_on, d.messages, d.told_percent
-ORDER BY d.account_id, d.used_on;
-
--- note_accounts --
--- What accounts were allowed on a day was looked at, and so much was told of it.
-INSERT INTO account_days (account_id, used_on, allowance, told_percent)
-SELECT t.account_id, t.used_on, t.allowance, t.told_percent
-FROM unnest(%(account_ids)b::text[], %(days)s::date[], %(allowances)b::bigint[], %(percents)b::integer[])
-         AS t (account_id, used_on, allowance, told_percent)
-ORDER BY t.account_id, t.used_on
-ON CONFLICT ON CONSTRAINT account_days_pkey
-DO UPDATE SET allowance = excluded.allowance, told_percent = excluded.told_percent;
 
 -- messages_used --
 -- Messages used, covered and in excess (E2, E4), on these days, by day or month: of an account, a product, or all; with
