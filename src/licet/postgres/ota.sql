@@ -101,20 +101,28 @@ SELECT u.id, u.account_id, u.product_key, d.device_key, u.campaign_id, u.firmwar
             WHEN d.virtual THEN u.attempts
             ELSE greatest(0, least(u.attempts, coalesce(k.ota_per_month, 0) - b.held)) END AS covered,
        u.began_at, u.reserved_at, u.ended_at
-FROM (SELECT x.id, x.device_id, x.product_id, x.campaign_id, x.firmware_id, x.state, x.bytes, x.sent, x.attempts,
-             x.month_on, x.began_at, x.reserved_at, x.ended_at, p.account_id, p.product_key, a.time_zone
-      FROM ota_upgrades x
-      JOIN products p ON p.id = x.product_id
+FROM (SELECT v.id, v.device_id, p.id AS product_id, v.campaign_id, v.firmware_id, v.state, v.bytes, v.sent, v.attempts,
+             v.month_on, v.began_at, v.reserved_at, v.ended_at, p.account_id, p.product_key, a.time_zone
+      FROM products p
       JOIN accounts a ON a.id = p.account_id
-      JOIN devices e ON e.id = x.device_id
+      CROSS JOIN LATERAL (
+          SELECT x.id, x.device_id, x.campaign_id, x.firmware_id, x.state, x.bytes, x.sent, x.attempts, x.month_on,
+                 x.began_at, x.reserved_at, x.ended_at
+          FROM ota_upgrades x
+          WHERE x.product_id = p.id
+            AND (%(id)s::text IS NULL OR x.id = %(id)s)
+            AND (%(device_key)s::text IS NULL
+                 OR x.device_id = (SELECT e.id FROM devices e WHERE e.product_id = p.id AND e.device_key = %(device_key)s))
+            AND (%(campaign_id)s::text IS NULL OR x.campaign_id = %(campaign_id)s)
+            AND (%(state)s::text IS NULL OR x.state = %(state)s)
+            AND (%(after_at)s::timestamptz IS NULL OR (x.began_at, x.id) < (%(after_at)s, %(after_id)s::text))
+          ORDER BY x.began_at DESC, x.id DESC
+          LIMIT %(limit)s
+      ) v
       WHERE (%(account_id)s::text IS NULL OR p.account_id = %(account_id)s)
-        AND (%(id)s::text IS NULL OR x.id = %(id)s)
         AND (%(product_key)s::text IS NULL OR p.product_key = %(product_key)s)
-        AND (%(device_key)s::text IS NULL OR e.device_key = %(device_key)s)
-        AND (%(campaign_id)s::text IS NULL OR x.campaign_id = %(campaign_id)s)
-        AND (%(state)s::text IS NULL OR x.state = %(state)s)
-        AND (%(after_at)s::timestamptz IS NULL OR (x.began_at, x.id) < (%(after_at)s, %(after_id)s::text))
-      ORDER BY x.began_at DESC, x.id DESC
+        AND (%(id)s::text IS NULL OR p.id = (SELECT y.product_id FROM ota_upgrades y WHERE y.id = %(id)s))
+      ORDER BY v.began_at DESC, v.id DESC
       LIMIT %(limit)s) u
 JOIN devices d ON d.id = u.device_id
 LEFT JOIN LATERAL (

@@ -71,6 +71,10 @@ class Shelf:
     async def remove(self, sha256: str) -> None:
         await asyncio.to_thread(self._place(sha256).unlink, missing_ok=True)
 
+    async def look_for(self, sha256: str) -> None:
+        """See that the file is there. Raises ``FileNotFoundError``: what the books have, the folder has to have."""
+        await asyncio.to_thread(self._place(sha256).stat)
+
     async def open(self, sha256: str, first: int) -> BinaryIO:
         """The file, to be read from byte ``first`` on."""
         return await asyncio.to_thread(self._open, sha256, first)

@@ -94,6 +94,28 @@ async def test_ranges(stage: Stage, pk: str, asked: str, status: int, told: str 
         assert got.content == (file if content is None else content)
 
 
+async def test_how_large_it_is_costs_nothing(stage: Stage, pk: str) -> None:
+    at = f"/v1/firmware/{(await uploaded(stage))['id']}/file"
+    seen = await stage.thermo1.head(at)
+    assert (seen.status_code, seen.headers["content-length"], seen.content) == (200, str(6 * MB), b"")
+    assert (await stage.nobody.head(at)).status_code == 401
+    assert stage.made(await stage.max.get("/v1/ota"))["data"] == []
+
+
+async def test_a_file_that_is_gone_is_a_fault_and_costs_nothing(
+    stage: Stage, pk: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a backup that was restored without its folder."""
+    made = await uploaded(stage, b"x")
+    (tmp_path / "firmware" / made["sha256"]).unlink()
+    answer = await stage.thermo1.get(f"/v1/firmware/{made['id']}/file")
+    stage.refused(answer, 500, "fault")
+    assert "FileNotFoundError" in caplog.text
+    assert stage.made(await stage.max.get("/v1/ota"))["data"] == []
+    await uploaded(stage, b"x")
+    assert (await stage.thermo1.get(f"/v1/firmware/{made['id']}/file")).content == b"x"
+
+
 async def test_another_file_than_the_one_begun_is_sent_whole(stage: Stage, pk: str) -> None:
     at = f"/v1/firmware/{(await uploaded(stage, FIRMWARE[:1000]))['id']}/file"
     got = await stage.thermo1.get(at, headers={"range": "bytes=10-", "if-range": '"of another"'})

@@ -129,10 +129,7 @@ async def fetch_firmware(firmware_id: IdInPath, request: Request) -> Response:
     broke off stays reserved for 24 hours, and goes on by `Range` at no cost.
     """
     _, knock = await _device(request)
-    door = door_of(request)
-    found = await firmware.get(door.books, firmware_id)
-    if found is None:
-        raise Refused(Reason.NOT_FOUND, thing="firmware")
+    door, found = door_of(request), await _seen(request, firmware_id)
     etag = f'"{found.sha256}"'
     wanted = request.headers.get("range") if request.headers.get("if-range") in (None, etag) else None
     try:
@@ -142,6 +139,7 @@ async def fetch_firmware(firmware_id: IdInPath, request: Request) -> Response:
         no.headers["Content-Range"] = f"bytes */{found.bytes}"
         return no
     span = part or Span(0, found.bytes)
+    await door.shelf.look_for(found.sha256)
     fetch = await ota.begin_fetch(
         door.books, knock.product_key, knock.device_key, firmware_id, first=span.first, now=door.clock()
     )
@@ -149,6 +147,22 @@ async def fetch_firmware(firmware_id: IdInPath, request: Request) -> Response:
     if part:
         headers["Content-Range"] = f"bytes {span.first}-{span.stop - 1}/{found.bytes}"
     return Sending(door, fetch, span, status=206 if part else 200, headers=headers)
+
+
+@router.head("/v1/firmware/{firmware_id}/file", include_in_schema=False)
+async def look_at_firmware(firmware_id: IdInPath, request: Request) -> Response:
+    """How large it is, for a device that wants to know beforehand. Nothing is reserved for it."""
+    await _device(request)
+    found = await _seen(request, firmware_id)
+    headers = {"Accept-Ranges": "bytes", "ETag": f'"{found.sha256}"', "Content-Length": str(found.bytes)}
+    return Response(None, 200, headers, "application/octet-stream")
+
+
+async def _seen(request: Request, firmware_id: str) -> Firmware:
+    found = await firmware.get(door_of(request).books, firmware_id)
+    if found is None:
+        raise Refused(Reason.NOT_FOUND, thing="firmware")
+    return found
 
 
 def url_of(door: Door, firmware_id: str) -> str:
