@@ -61,6 +61,7 @@ async def test_products(stage: Stage) -> None:
         "auto_renewal": True,
         "renewal_policy": "on_schedule",
         "dynamic_authentication": created["dynamic_authentication"],
+        "keep_days": None,
         "codes": {"total": 0, "available": 0, "consumed": 0},
         "package": None,
         "created_at": "2026-01-10T12:00:00Z",

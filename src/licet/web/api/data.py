@@ -113,11 +113,11 @@ async def list_messages(
     return page(ask, asked, found, lambda each: (each.ordinal,), lambda each: _told(each, delivered))
 
 
-@router.get("/v1/devices/{pk}/{dk}/messages/{id}")
-async def get_message(pk: ProductKeyInPath, dk: DeviceKeyInPath, id: IdInPath, ask: Reading) -> MessageTold:  # noqa: A002
+@router.get("/v1/devices/{pk}/{dk}/messages/{message_id}")
+async def get_message(pk: ProductKeyInPath, dk: DeviceKeyInPath, message_id: IdInPath, ask: Reading) -> MessageTold:
     """One message to a device, and how far it has come."""
     device = await seen_device(ask, pk, dk)
-    found = await downlinks.page(ask.books, device.id, message_id=id, limit=1)
+    found = await downlinks.page(ask.books, device.id, message_id=message_id, limit=1)
     if not found:
         raise Refused(Reason.NOT_FOUND, thing="message")
     return _told(found[0], await _delivered(ask, device, found))
