@@ -23,7 +23,13 @@ CAST = {
 OPEN = {"/v1/register", "/healthz", "/readyz", "/metrics", "/v1/firmware/offer", "/v1/firmware/{firmware_id}/file"}
 
 #: What Mallory asks that is not about Acme's things at all.
-HER_OWN = {("/v1/packages", "get"), ("/v1/accounts", "get"), ("/v1/usage/{kind}", "get"), ("/v1/usage", "post")}
+HER_OWN = {
+    ("/v1/packages", "get"),
+    ("/v1/accounts", "get"),
+    ("/v1/usage/{kind}", "get"),
+    ("/v1/usage", "post"),
+    ("/v1/ledger/{kind}", "get"),
+}
 
 
 @pytest.fixture
@@ -46,6 +52,7 @@ async def things(stage: Stage) -> dict[str, str]:
         "pk": pk,
         "dk": "thermo1",
         "kind": "messages",
+        "month": "2026-01",
         "package_id": package,
         "person_id": stage.people["bob"],
         "token_id": issued.json()["id"],
@@ -72,6 +79,8 @@ def _bodies(things: dict[str, str]) -> dict[tuple[str, str], Any]:
         ("/v1/people/{person_id}", "patch"): {"role": "viewer"},
         ("/v1/tokens", "post"): {"account_id": acme, "name": "X", "role": "viewer"},
         ("/v1/ota", "post"): {"product_key": pk, "device_key": "thermo1", "bytes": 1},
+        ("/v1/topups", "post"): {"account_id": acme, "kind": "ota", "quantity": 1, "reference": "M"},
+        ("/v1/statements/{account_id}/{month}/payments", "post"): {"kind": "ota", "quantity": 1, "reference": "M"},
         ("/v1/ota/{upgrade_id}", "patch"): {"state": "failed"},
         ("/v1/ota/campaigns", "post"): {"product_key": pk, "firmware_id": things["firmware_id"], "all": True},
     }
