@@ -11,6 +11,7 @@ from licet.firmware import Upgrade
 from licet.postgres import activations
 from licet.postgres.books import Books
 from licet.refusals import Refused
+from licet.report import Reported
 from licet.sweep import Swept
 
 Said = tuple[re.Pattern[str], Callable[..., Awaitable[None]]]
@@ -59,6 +60,7 @@ class Stage:
     most: int | None = None
     upgrade: Upgrade | None = None
     refusals: list[Refused] = field(default_factory=list)
+    reported: list[Reported] = field(default_factory=list)
 
     def alice(self, account: str) -> By:
         """Each account has an owner, who does what it does."""

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from chronicles import upgrades, what_follows, what_happens
+from chronicles import messages, upgrades, what_follows, what_happens
 from chronicles.stage import FOLLOWS, HAPPENS, Said, Stage, instant
 
 from licet.events import MEANINGS
@@ -22,7 +22,7 @@ from licet.postgres.books import Books
 from licet.refusals import Refused
 
 STORIES = sorted(Path(__file__).parent.glob("*.md"))
-WORDS = (what_happens, what_follows, upgrades)
+WORDS = (what_happens, what_follows, upgrades, messages)
 
 _BLOCK = re.compile(r"^```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _DATED = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d(?:\.\d+)?)?)\s{2,}(.+?)(?:\s{2,}(.+))?")
