@@ -18,8 +18,9 @@ from pathlib import Path
 
 import nats
 from doors.broker.metered import Used, used
+from doors.commands.terminal import Terminal
 from doors.eventually import eventually
-from doors.running import PATIENCE, Up, operator
+from doors.running import PATIENCE, Up, opens, operator
 from doors.shop import Shop, open_shop
 from doors.talkers import Talker, talking
 from nats.js.api import AckPolicy, ConsumerConfig
@@ -66,6 +67,7 @@ async def test_e2_the_counters_are_what_was_acknowledged_whatever_is_killed(up: 
             _is_what_was_acknowledged(stored, talkers)
             assert await used(one.running()["database_url"]) == _worth(stored)
             await _cannot_be_counted_again(jetstream, books, shop)
+            await _is_the_same_again(one, sum(up for up, _ in _worth(stored).values()))
         assert await used(one.running()["database_url"]) == _worth(stored)
 
 
@@ -92,6 +94,16 @@ async def _cannot_be_counted_again(jetstream: JetStreamContext, books: Books, sh
     assert await claim(books, MESSAGES, last_sequence=last, most=last, claimed_by="again", now=now) is None
     tallies = [Tally(shop.product_key, "dev0000", int(now.timestamp()) // 900, last, 0, 0)]
     assert not await meter(books, Claim(MESSAGES, 1, last), tallies, now=now)
+
+
+async def _is_the_same_again(one: Up, messages: int) -> None:
+    """`licet reconcile`, day by day."""
+    today, found = datetime.now(UTC).date(), 0
+    for day in (today - timedelta(days=1), today, today + timedelta(days=1)):
+        typed = await asyncio.to_thread(Terminal(one.data), "reconcile", f"{day}")
+        assert typed.status == 0, typed.out + typed.err
+        found += int(typed.out.split()[2])
+    assert found == messages
 
 
 async def _kill(one: Up, chance: random.Random) -> list[str]:
@@ -128,6 +140,7 @@ async def _broker(one: Up) -> AsyncIterator[JetStreamContext]:
 
 @asynccontextmanager
 async def _books(one: Up) -> AsyncIterator[Books]:
+    await eventually(lambda: asyncio.to_thread(opens, one.running()), bool, within=PATIENCE)
     async with Books.open(one.running()["database_url"], Keyring({1: bytes(32)}, 1)) as books:
         yield books
 

@@ -40,7 +40,7 @@ _NO_MORE = (b"404", b"408")
 # What a head says, as it stands in the chunk: direction and device (PK.DK; both empty for what is no device's), topic
 # (from its dot on), sequence, number within the reading, tens of seconds since 1970, QoS (empty for what did not come
 # by MQTT), bytes of payload.
-SEQUENCE, NUMBER = 3, 4
+SEQUENCE, NUMBER, TENS = 3, 4, 5
 
 
 Head = tuple[bytes, ...]
@@ -85,7 +85,8 @@ class Heads:
         count, read_to = 0, first - 1
         async for found in self._pulled(stream, made.name, most=last - first + 1, last=last):
             count, read_to = count + len(found), int(found[-1][SEQUENCE])
-            yield found if read_to <= last else [head for head in found if int(head[SEQUENCE]) <= last]
+            if wanted := found if read_to <= last else [head for head in found if int(head[SEQUENCE]) <= last]:
+                yield wanted
         await self._jetstream.delete_consumer(stream, made.name)
         if read_to < last and count < last - first + 1 and await self._holds(stream, read_to + 1, last):
             raise ReadingError(f"{stream} holds more between {read_to} and {last} than it sent")
