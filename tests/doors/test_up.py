@@ -21,7 +21,8 @@ from licet.run.nats_engine import Listen, Nats
 def test_everything_starts_says_where_it_is_and_stops(up: Callable[..., Up]) -> None:
     one = up()
     said = one.start()
-    assert set(said) == {"url", "token", "mqtt_host", "mqtt_port", "database_url", "nats_url", "pids"}
+    where = {"url", "public_url", "token", "mqtt_host", "mqtt_port", "database_url", "nats_url"}
+    assert set(said) == where | {"pids"}
     assert stat.S_IMODE((one.data / "run.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(one.data.stat().st_mode) == 0o700
     assert answers(said, "/readyz")
@@ -46,6 +47,17 @@ def test_a_second_one_on_the_same_folder_says_so(up: Callable[..., Up]) -> None:
     assert second.process is not None
     assert second.process.returncode == 1
     assert answers(said, "/readyz")
+
+
+def test_behind_a_proxy_who_asks_on_this_machine_does_not_go_through_it(up: Callable[..., Up]) -> None:
+    one = up(**{"public-url": "https://licet.example"})
+    said = one.start()
+    assert said["public_url"] == "https://licet.example"
+    assert urlsplit(said["url"]).hostname == "127.0.0.1"
+    assert answers(said, "/readyz")
+    output = one.end(signal.SIGTERM)[1]
+    assert "https://licet.example/sign-in/" in output
+    assert said["url"] not in output
 
 
 @pytest.mark.parametrize("whom", ["licet", "postgres", "nats"])

@@ -11,9 +11,13 @@ NAME = "run.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """What a script needs to know. It holds the operator's token, so nobody else may read the file."""
+    """What a script needs to know. It holds the operator's token, so nobody else may read the file.
+
+    ``url``: for who asks on this machine, whatever stands before licet; ``public_url``: for everybody.
+    """
 
     url: str
+    public_url: str
     token: str
     mqtt_host: str
     mqtt_port: int

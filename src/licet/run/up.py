@@ -85,7 +85,8 @@ class _Up:
             await migrate(self._settings.database_url)
             first = await first_run.prepare(self._settings, now=self._clock())
             running = run_file.Running(
-                url=self._settings.public_url,
+                url=http_url(self._settings.host, self._settings.http_port),
+                public_url=self._settings.public_url,
                 token=first.token,
                 mqtt_host=self._mqtt_host(),
                 mqtt_port=self._settings.mqtt_port,
@@ -148,7 +149,7 @@ class _Up:
         return {"supervisor": os.getpid(), "postgres": pid(self._postgres), "nats": pid(self._nats), "licet": licets}
 
     def _say_where(self, running: run_file.Running, sign_in_link: str | None) -> None:
-        _say(f"console     {running.url}")
+        _say(f"console     {running.public_url}")
         if sign_in_link:
             _say(f"sign in     {sign_in_link}  (once)")
         _say(f"API token   {running.token}")
