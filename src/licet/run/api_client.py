@@ -66,6 +66,10 @@ class Licet:
         wanted = {name: _in_query(value) for name, value in query.items() if value not in (None, False)}
         return self._ask("GET", path, query=urlencode(wanted))
 
+    def file(self, *path: str, **query: object) -> str:
+        """What is answered with a file: its text."""
+        return self._ask("GET", path, query=urlencode({name: _in_query(it) for name, it in query.items() if it})).text
+
     def listed(self, *path: str, limit: int, **query: object) -> Answer:
         """Page after page of a list, up to ``limit``, as if it were one page."""
         data: list[Any] = []
@@ -118,7 +122,7 @@ class Licet:
                     raise NotDone(self._lost(method, error)) from None
             else:
                 if status != http.HTTPStatus.SERVICE_UNAVAILABLE or pause is None:
-                    return self._understood(status, text)
+                    return self._understood(status, text, is_file="format=" in query)
             time.sleep(pause)
         raise AssertionError("the last try answers or raises")
 
@@ -133,8 +137,10 @@ class Licet:
         finally:
             connection.close()
 
-    def _understood(self, status: int, text: str) -> Answer:
+    def _understood(self, status: int, text: str, *, is_file: bool) -> Answer:
         """The answer; or, as licet says it, why there is none."""
+        if is_file and status == http.HTTPStatus.OK:
+            return Answer(text)
         try:
             said = json.loads(text or "{}")
             if status < http.HTTPStatus.MULTIPLE_CHOICES and (said or status == http.HTTPStatus.NO_CONTENT):

@@ -3,7 +3,7 @@
 1. open the books; wait for them if need be, and bring them up to date unless `up`, which started us, has done so
 2. open the devices' door: whoever knocks is answered, whatever is said is counted
 3. open the web door: console and API
-4. sweep, now and then
+4. sweep, and close months that are over, now and then
 5. on SIGTERM: hear nobody new, answer who was heard, close
 """
 
@@ -14,7 +14,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ from licet.accounts import FreeCodes
 from licet.broker.door import Door as DevicesDoor
 from licet.broker.door import Wiring
 from licet.broker.gate import Gatekeeping
+from licet.close import close
 from licet.packages import Allowance
 from licet.postgres.books import Books
 from licet.postgres.migrate import OtherBooksError, migrate
@@ -178,13 +179,29 @@ class _Server(uvicorn.Server):
 async def _sweep_all_day(books: Books, clock: Clock, seconds: int, stop: asyncio.Event) -> None:
     """Now and then write down what time has made true. Late or doubled is as good; so is not at all, for who knocks."""
     while not stop.is_set():
-        try:
-            swept = await sweep(books, now=clock())
-            if swept.renewed or swept.lapsed or swept.notices:
-                log.info("Swept: %d renewed, %d lapsed, %d notices.", swept.renewed, swept.lapsed, swept.notices)
-        except Refused as away:
-            log.warning("No sweep this time: %s", away.sentence)
-        except Exception:
-            log.exception("The sweep stumbled; it goes on.")
+        await _tried("sweep", _sweep(books, clock))
+        await _tried("close", _close_months(books, clock))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), seconds)
+
+
+async def _tried(name: str, work: Awaitable[None]) -> None:
+    """One that stumbles keeps nobody else from their work, and is tried again the next time."""
+    try:
+        await work
+    except Refused as away:
+        log.warning("No %s this time: %s", name, away.sentence)
+    except Exception:
+        log.exception("The %s stumbled; it goes on.", name)
+
+
+async def _sweep(books: Books, clock: Clock) -> None:
+    swept = await sweep(books, now=clock())
+    if swept.renewed or swept.lapsed or swept.notices:
+        log.info("Swept: %d renewed, %d lapsed, %d notices.", swept.renewed, swept.lapsed, swept.notices)
+
+
+async def _close_months(books: Books, clock: Clock) -> None:
+    closing = await close(books, now=clock())
+    if closing.statements:
+        log.info("Closed: %d statements.", closing.statements)
