@@ -4,17 +4,20 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from random import Random
 
 import pytest
-from doors.broker.devices import NOW, Broker, Device, Dial, until
+from doors.broker.devices import NOW, Broker, Device, Dial, connected, until
 from doors.broker.open_gate import PK, SECRET
 from doors.broker.sold import Clock, Sold, at_the_door, sell
 from nats.aio.client import Client
 
 from licet.accounts import PLATFORM
+from licet.broker.direct import read
 from licet.broker.door import Door
 from licet.broker.downlink import Downlink
 from licet.broker.gate import Gate
+from licet.broker.server import LICET
 from licet.broker.stored import Stored, session_of
 from licet.broker.streams import MESSAGES, UPLINK, make_streams
 from licet.messages import DeliveryState
@@ -134,6 +137,38 @@ async def test_it_is_not_sent_again_by_whoever_comes_after_a_crash(broker: Broke
     await comes_to(sold, "dev0001", fresh, DeliveryState.SENT)
     assert (await jetstream.stream_info(MESSAGES)).state.last_seq == known.seq + 2
     assert not await downlink.send_some(server, jetstream)
+
+
+async def test_connections_that_break_at_any_instant_double_and_lose_nothing(broker: Broker, sold: Sold) -> None:
+    """And the stream's own window for doubles is no help."""
+    async with connected(broker, LICET) as server:
+        jetstream = server.jetstream()
+        await make_streams(jetstream)
+        config = (await jetstream.stream_info(MESSAGES)).config
+        config.duplicate_window = 0.1
+        await jetstream.update_stream(config)
+    said = [await tell(sold, f"dev000{n % 3}", f"{n}".encode()) for n in range(150)]
+    dice, broken = Random(7), 0
+    for _ in range(15):
+        async with connected(broker, LICET) as server:
+            sending = asyncio.create_task(Downlink(sold.books, lambda: NOW).send_some(server, server.jetstream()))
+            await asyncio.sleep(dice.uniform(0.0, 0.06))
+            await server.close()
+            broken += isinstance(await _end(sending), Exception)
+    assert broken > 3
+    await asyncio.sleep(0.3)
+    async with connected(broker, LICET) as server:
+        downlink = Downlink(sold.books, lambda: NOW)
+        while await downlinks.waiting(sold.books, limit=1):
+            await downlink.send_some(server, server.jetstream())
+        stored, more = await read(server, MESSAGES, subject="$MQTT.msgs.down.>", most=1000)
+    assert not more
+    assert sorted(each.headers["Nats-Msg-Id"] for each in stored) == sorted(each.id for each in said)
+
+
+async def _end(sending: asyncio.Task[bool]) -> object:
+    (ended,) = await asyncio.gather(sending, return_exceptions=True)
+    return ended
 
 
 async def test_many_processes_send_each_message_once(broker: Broker, server: Client, sold: Sold) -> None:

@@ -6,15 +6,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from doors.broker.devices import Broker, Device, Dial, connected, text
 from doors.broker.open_gate import PK, SECRET
+from doors.broker.sold import Clock, at_the_door, sell
 from nats.aio.client import Client
 
+from licet.accounts import PLATFORM
 from licet.allowances import Direction
 from licet.broker.gate import Gate
 from licet.broker.server import LICET
 from licet.broker.stored import RETAINED, Stored
 from licet.broker.streams import MESSAGES, UPLINK, make_streams
+from licet.keep import keep
 from licet.messages import Place, StoredMessage, StoredPage
+from licet.postgres import storage
+from licet.postgres.books import Books
 from licet.refusals import Reason, Refused
+from licet.send import send
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 OTHER_PK = "RefrigeratX"
@@ -221,3 +227,30 @@ async def test_what_is_over_goes_of_everybody(stored: Stored, server: Client, me
 async def test_there_may_be_nothing_to_purge(stored: Stored, server: Client) -> None:
     assert await stored.purge(before=LONG_AGO, counted={})
     assert await stored.purge(before=datetime.now(UTC), counted={}, product_key=PK)
+
+
+async def test_e5_from_what_a_device_says_to_the_end_of_its_days(broker: Broker, books: Books, dial: Dial) -> None:
+    """Counted, charged, shown; and when its 7 days are over neither shown nor on any disk."""
+    clock = Clock(datetime.now(UTC))
+    sold = await sell(books, codes=1, devices=1, now=clock())
+    async with at_the_door(broker, books, clock) as door, connected(broker, LICET) as server:
+        device, code = await sold.knock(dial, broker, "dev0000")
+        assert code == 0
+        for qos in (0, 1):
+            await device.publish(f"up/{sold.product_key}/dev0000/x", b"x" * 1000, qos)
+        await send(books, sold.product_key, "dev0000", topic="set", payload=b"y" * 48, by=PLATFORM, now=clock())
+        day = clock().date()
+        days = {"first": day - timedelta(days=1), "last": day + timedelta(days=1), "by": "month", "now": clock()}
+        for _ in range(500):
+            stored = sum(each.stored_bytes for each in await storage.storage_used(books, None, **days))  # type: ignore[arg-type]
+            if stored == 2048:
+                break
+            await asyncio.sleep(0.02)
+        assert stored == 2048
+        keys = {"product_key": sold.product_key, "device_key": "dev0000"}
+        assert len((await page(door.stored, **keys)).messages) == 3
+        assert await keep(books, door.stored.purge, now=clock() + timedelta(days=6)) == 0
+        assert len((await page(door.stored, **keys)).messages) == 3
+        await keep(books, door.stored.purge, now=clock() + timedelta(days=7, minutes=1))
+        left = [(await server.jetstream().stream_info(name)).state.messages for name in (MESSAGES, UPLINK)]
+        assert left == [0, 0]
