@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from doors.broker.devices import until
 from doors.mqtt import LET_IN, REFUSED, Names, codes, knock, storm
-from doors.running import PATIENCE, Up, answers, family, operator, stopped
+from doors.running import PATIENCE, Up, answers, family, knocks_answered, operator, stopped
 from doors.shop import Shop, open_shop
 
 from licet.run.child import is_alive
@@ -31,6 +31,9 @@ async def test_while_licet_is_stopped_nobody_is_let_in(up: Callable[..., Up]) ->
         with stopped(one.running()["pids"]["licet"]):
             async with storm(shop.said, shop.everybody) as knocked:
                 assert set(codes(knocked)) <= {REFUSED, None}
+        # What was asked meanwhile is heard now, but nobody waits for the answer any more: it consumes nothing.
+        await until(lambda: sum(each["too_late"] for each in knocks_answered(shop.said)) == 20, within=PATIENCE)
+        assert len(shop.spans()) == 10
         await _everybody_comes_in(shop)
 
 

@@ -6,13 +6,15 @@ no answer within the server's patience is a no.
 
 1. What is heard is read at once, without the books. What is no knock is refused on the spot.
 2. Knocks wait, and lanes take up to ``batch`` of them: one ``admit``, one round trip to the books, all are answered.
-3. A knock that has waited longer than the server has patience is dropped: the server said no already.
+3. A knock that has waited longer than the server has patience is dropped: the server said no already. If we stood
+   still ourselves (``pulse``), how long it has waited is what the server says.
 4. Books that cannot be reached refuse those who wait, and are logged once; the gate goes on, and says when they are
    back.
 """
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,6 +29,7 @@ from nats.aio.msg import Msg
 from licet.activations import Answer
 from licet.broker.knock import Caller, read_ask
 from licet.broker.lanes import Lanes
+from licet.broker.pulse import Pulse
 from licet.broker.server import PATIENCE_SECONDS
 from licet.broker.tokens import Permissions, Signer, device_permissions, registration_permissions
 from licet.broker.wire import settled
@@ -94,10 +97,12 @@ class Gate:
         self._knocks = Lanes(self._answer_knocks, batch=keeping.batch, lanes=keeping.lanes)
         self._registrations = Lanes(self._answer_registrations, batch=keeping.batch, lanes=1)
         self._books_answer = True
+        self._pulse = Pulse()
 
     async def open(self, server: Client) -> None:
         """Begin to answer."""
         self._server = server
+        self._pulse.start()
         self._heard = await server.subscribe(
             ASKED, SHARED, cb=self._hear, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
@@ -114,6 +119,7 @@ class Gate:
         await self._knocks.drain()
         await self._registrations.drain()
         await settled(self._server)
+        await self._pulse.stop()
 
     async def _hear(self, ask: Msg) -> None:
         # Nothing is awaited before what was heard waits in a lane: the next ask is behind this one.
@@ -163,7 +169,9 @@ class Gate:
 
     def _still_held(self, waiting: list[tuple[Caller, Shown]]) -> list[tuple[Caller, Shown]]:
         oldest = time.monotonic() - self._patience
-        held = [(caller, shown) for caller, shown in waiting if caller.heard_at >= oldest]
+        # Clocks of two machines need not agree, so the server's own is asked only when ours has nothing to say.
+        given_up = self._real_clock() if self._pulse.in_doubt else -math.inf
+        held = [each for each in waiting if each[0].heard_at >= oldest and each[0].given_up_at > given_up]
         if len(held) < len(waiting):
             self.tally[TOO_LATE] += len(waiting) - len(held)
         return held

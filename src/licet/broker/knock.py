@@ -5,6 +5,7 @@ id, so another's client id would evict that device and inherit its messages. A d
 bootstrap session (see ``registration``). Everything else is not a knock, and the books are not asked about it.
 """
 
+import math
 import re
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass
@@ -25,12 +26,16 @@ _BOOTSTRAP = re.compile(rf"({PRODUCT_KEY.pattern})/({DEVICE_KEY.pattern})/({NONC
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One connection that waits at the server: whom to answer, and under which names."""
+    """One connection that waits at the server: whom to answer, and under which names.
+
+    ``heard_at`` is by our own monotonic clock; ``given_up_at``, when the server says no by itself, by the server's.
+    """
 
     reply: str
     user_nkey: str
     server_id: str
     heard_at: float
+    given_up_at: float
 
 
 class _Server(msgspec.Struct):
@@ -56,6 +61,7 @@ class _Asked(msgspec.Struct):
 
 class _Claims(msgspec.Struct):
     nats: _Asked
+    exp: float = math.inf
 
 
 _claims = msgspec.json.Decoder(_Claims)
@@ -67,10 +73,11 @@ def read_ask(token: bytes, reply: str, heard_at: float) -> tuple[Caller, Knock |
         return None
     try:
         payload = token.split(b".", 2)[1]
-        asked = _claims.decode(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4))).nats
+        claims = _claims.decode(urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
     except (IndexError, ValueError):
         return None
-    caller = Caller(reply, asked.user_nkey, asked.server_id.id, heard_at)
+    asked = claims.nats
+    caller = Caller(reply, asked.user_nkey, asked.server_id.id, heard_at, claims.exp)
     if asked.client_info.type != "mqtt":
         return caller, Reason.MALFORMED_KNOCK
     return caller, read_knock(asked.client_info.mqtt_id, asked.connect_opts.user, asked.connect_opts.password)
