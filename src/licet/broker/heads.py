@@ -26,24 +26,22 @@ PORT = 4222
 # The server forgets a reading that nobody asked anything of for so long.
 FORGOTTEN_SECONDS = 30.0
 
+# Of each head: its subject, when it came, its QoS, and the bytes of its payload. Only the time has 19 digits.
 _HEAD = re.compile(
-    rb"HMSG (?:\$MQTT\.msgs\.)?(?:(up|down)\.([^. ]+(?:\.[^. ]+)?)([^ ]*)|[^ ]+) \d+ "
-    # Stream, consumer, deliveries, stream sequence, number within this reading, time, what is left.
-    rb"\$JS\.ACK\.(?:[^. ]+\.[^. ]+\.)??[^. ]+\.[^. ]+\.\d+\.(\d+)\.(\d+)\.(\d{9})\d+\.\d+(?:\.[^. ]+)? \d+ \d+\r\n"
+    rb"HMSG (?:\$MQTT\.msgs\.)?([^ ]+) \d+ [^ ]+\.(\d{9})\d{10}\.\d+(?:\.[^. ]+)? [^\r]+\r\n"
     rb"NATS/1\.0\r\n(?:Nmqtt-Pub:(\d)\r\n)?(?:[^\r]+\r\n)*?Nats-Msg-Size: (\d+)\r\n\r\n\r\n"
 )
+# Where a head lies in the stream, and its number within the reading; before them stream, consumer, deliveries.
+_PLACE = re.compile(rb"HMSG [^ ]+ \d+ \$JS\.ACK\.(?:[^. ]+\.[^. ]+\.)??[^. ]+\.[^. ]+\.\d+\.(\d+)\.(\d+)\.\d{19}\.")
+_BEGINS = b"HMSG "
 _LAST_LINE = b"\r\nNats-Msg-Size: "
 _END_OF_HEAD = re.compile(rb"\r\nNats-Msg-Size: \d+\r\n\r\n\r\n")
 _STATUS = re.compile(rb"HMSG [^ ]+ \d+ \d+ \d+\r\nNATS/1\.0 (\d{3})([^\r]*)\r\n")
 _NO_MORE = (b"404", b"408")
 
-# What a head says, as it stands in the chunk: direction and device (PK.DK; both empty for what is no device's), topic
-# (from its dot on), sequence, number within the reading, tens of seconds since 1970, QoS (empty for what did not come
-# by MQTT), bytes of payload.
-SEQUENCE, NUMBER, TENS = 3, 4, 5
-
-
-Head = tuple[bytes, ...]
+#: Subject (without the server's own prefix), tens of seconds since 1970, QoS (empty: not by MQTT), bytes of payload.
+Head = tuple[bytes, bytes, bytes, bytes]
+TENS = 1
 
 
 class ReadingError(Exception):
@@ -69,6 +67,30 @@ class Heads:
         2. Chunks are taken up until the last has come, or the server has no more.
         3. If the last did not come, the stream's leader is asked whether it, or any before it, is there at all.
         """
+        consumer, most = await self._begin(stream, first), last - first + 1
+        self._ask(stream, consumer, most)
+        waiting, count, read_to, over = b"", 0, first - 1, False
+        while not over:
+            waiting += await self._chunk()
+            end = _end_of_heads(waiting)
+            found, whole, waiting = _HEAD.findall(waiting, 0, end), waiting[:end], waiting[end:]
+            count += len(found)
+            if whole:
+                read_to, number = _place_of_last(whole)
+                if number != count:
+                    raise ReadingError(f"{stream} sent {number} heads, of which {count} could be read")
+            over = count == most or _is_over(stream, waiting)
+            if not over and read_to >= last:
+                over = True
+                await self._let_pass()
+            if wanted := found if read_to <= last else found[: _places_up_to(whole, last)]:
+                yield wanted
+        self._writer.write(b"UNSUB %d\r\n" % self._readings)
+        await self._jetstream.delete_consumer(stream, consumer)
+        if read_to < last and count < most and await self._holds(stream, read_to + 1, last):
+            raise ReadingError(f"{stream} holds more between {read_to} and {last} than it sent")
+
+    async def _begin(self, stream: str, first: int) -> str:
         made = await self._jetstream.add_consumer(
             stream,
             ConsumerConfig(
@@ -82,38 +104,13 @@ class Heads:
             ),
             timeout=ANSWER_SECONDS,
         )
-        count, read_to = 0, first - 1
-        async for found in self._pulled(stream, made.name, most=last - first + 1, last=last):
-            count, read_to = count + len(found), int(found[-1][SEQUENCE])
-            if wanted := found if read_to <= last else [head for head in found if int(head[SEQUENCE]) <= last]:
-                yield wanted
-        await self._jetstream.delete_consumer(stream, made.name)
-        if read_to < last and count < last - first + 1 and await self._holds(stream, read_to + 1, last):
-            raise ReadingError(f"{stream} holds more between {read_to} and {last} than it sent")
+        return str(made.name)
 
-    async def _pulled(self, stream: str, consumer: str, *, most: int, last: int) -> AsyncIterator[list[Head]]:
+    def _ask(self, stream: str, consumer: str, most: int) -> None:
         self._readings += 1
-        sid, inbox = self._readings, f"{self._inbox}.{self._readings}"
-        asked = b'{"batch":%d,"no_wait":true}' % most
-        next_ones = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-        self._writer.write(f"SUB {inbox} {sid}\r\nPUB {next_ones} {inbox} {len(asked)}\r\n".encode() + asked + b"\r\n")
-        waiting, count, over = b"", 0, False
-        while not over:
-            waiting += await self._chunk()
-            end = _end_of_heads(waiting)
-            found = _HEAD.findall(waiting, 0, end)
-            waiting = waiting[end:]
-            count += len(found)
-            over = count == most or _is_over(stream, waiting)
-            if not found:
-                continue
-            if int(found[-1][NUMBER]) != count:
-                raise ReadingError(f"{stream} sent {int(found[-1][NUMBER])} heads, of which {count} could be read")
-            if not over and int(found[-1][SEQUENCE]) >= last:
-                over = True
-                await self._let_pass()
-            yield found
-        self._writer.write(b"UNSUB %d\r\n" % sid)
+        inbox, asked = f"{self._inbox}.{self._readings}", f'{{"batch":{most},"no_wait":true}}'
+        next_ones = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer} {inbox} {len(asked)}"
+        self._writer.write(f"SUB {inbox} {self._readings}\r\nPUB {next_ones}\r\n{asked}\r\n".encode())
 
     async def _chunk(self) -> bytes:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -147,6 +144,19 @@ def _end_of_heads(waiting: bytes) -> int:
         if whole := _END_OF_HEAD.match(waiting, at):
             return whole.end()
     return 0
+
+
+def _place_of_last(whole: bytes) -> tuple[int, int]:
+    """Sequence, and number within the reading, of the last of these heads."""
+    at = len(whole)
+    while (at := whole.rfind(_BEGINS, 0, at)) >= 0:
+        if place := _PLACE.match(whole, at):
+            return int(place[1]), int(place[2])
+    raise ReadingError("a head does not say where it lies")
+
+
+def _places_up_to(whole: bytes, last: int) -> int:
+    return sum(int(place[1]) <= last for place in _PLACE.finditer(whole))
 
 
 def _is_over(stream: str, waiting: bytes) -> bool:

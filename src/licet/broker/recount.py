@@ -4,7 +4,7 @@ It goes as far back as the messages are stored. Use that was reported from outsi
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ import nats.errors
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from licet.broker.heads import SEQUENCE, TENS, Head, Heads, ReadingError, heads_from
+from licet.broker.heads import TENS, Heads, ReadingError, heads_from
 from licet.broker.reader import MOST
 from licet.broker.server import LICET
 from licet.broker.streams import COUNTED, UPLINK
@@ -51,11 +51,9 @@ async def recount(on: date, counted: CountedOn, jetstream: JetStreamContext, hea
     for stream in COUNTED:
         sums = Sums(only_unacknowledged=stream == UPLINK)
         first, last = await _first_since(jetstream, stream, begins), counted.claimed_to.get(stream, 0)
-        uncounted = [claim for claim in counted.uncounted if claim.stream == stream]
-        while first <= last and not await _add(
-            sums, heads, Claim(stream, first, min(first + MOST - 1, last)), uncounted, ends
-        ):
-            first += MOST
+        for run in _counted_runs(stream, first, last, counted.uncounted):
+            if await _add(sums, heads, run, ends):
+                break
         for tally in sums.tallies():
             if (zone := counted.time_zones.get(tally.product_key)) and _day(tally.slot, zone) == on:
                 up[tally[:2]] += tally.up
@@ -63,17 +61,21 @@ async def recount(on: date, counted: CountedOn, jetstream: JetStreamContext, hea
     return {names: (up[names], down[names]) for names in up if up[names] or down[names]}
 
 
-async def _add(sums: Sums, heads: Heads, run: Claim, uncounted: list[Claim], ends: datetime) -> bool:
-    """Tally one run without what is not counted. Says whether the day is over."""
+def _counted_runs(stream: str, first: int, last: int, uncounted: Sequence[Claim]) -> Iterator[Claim]:
+    """What lies between them without what is not counted, in runs that are not too long."""
+    for claim in sorted(claim for claim in uncounted if claim.stream == stream):
+        yield from _counted_runs(stream, first, min(last, claim.first - 1), ())
+        first = max(first, claim.last + 1)
+    for begin in range(first, last + 1, MOST):
+        yield Claim(stream, begin, min(begin + MOST - 1, last))
+
+
+async def _add(sums: Sums, heads: Heads, run: Claim, ends: datetime) -> bool:
+    """Tally one run. Says whether the day is over."""
     over = False
-    passed_over = [claim for claim in uncounted if claim.first <= run.last and run.first <= claim.last]
-
-    def is_counted(head: Head) -> bool:
-        return not any(claim.first <= int(head[SEQUENCE]) <= claim.last for claim in passed_over)
-
     async for found in heads.between(*run):
         over = over or int(found[-1][TENS]) * 10 > ends.timestamp()
-        sums.add(filter(is_counted, found) if passed_over else found)
+        sums.add(found)
     return over
 
 

@@ -5,6 +5,7 @@ not count, and not once about each message.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from licet.allowances import UNCOUNTED, Direction, counted, messages_in
 from licet.broker.heads import Head
@@ -14,52 +15,69 @@ from licet.postgres.usage import Tally
 ACKNOWLEDGED = (b"1", b"2")
 
 _TENS_IN_A_SLOT = 90  # 900 seconds
-_MAY_NOT_COUNT = tuple({b"." + each.topic.split("/")[0].encode() for each in UNCOUNTED})
-_UP = Direction.UP.value.encode()
+_MAY_NOT_COUNT = tuple({each.topic.split("/")[0].encode() for each in UNCOUNTED})
+_DIRECTIONS = tuple(Direction)
+_PARTS = 4
+
+_Used = list[Any]  # messages, bytes, and what class they may be of
 
 
 class Sums:
-    """What was used, by slot and device, as heads come in. ``only_unacknowledged``: copies of acknowledged messages are
-    passed over. So is what is no device's.
+    """What was used, by slot and subject, as heads come in.
+
+    ``only_unacknowledged``: copies of acknowledged messages are passed over. So is what is no device's.
     """
 
     def __init__(self, *, only_unacknowledged: bool = False) -> None:
         self._passed_over = ACKNOWLEDGED if only_unacknowledged else ()
-        self._used: dict[int, dict[bytes, list[int]]] = {}
-        self._slots: dict[bytes, dict[bytes, list[int]]] = {}  # the same, by tens of seconds
+        self._used: dict[int, dict[bytes, _Used]] = {}
+        self._slots: dict[bytes, dict[bytes, _Used]] = {}  # the same, by tens of seconds
         self._sizes: dict[bytes, tuple[int, int]] = {}
-        self._classes: dict[tuple[bytes, bytes, bytes], int] = {}
 
     def add(self, heads: Iterable[Head]) -> None:
         """Tally these as well. What is looked up for each of a hundred thousand is kept at hand."""
         sizes, slots, passed_over = self._sizes, self._slots, self._passed_over
-        for direction, device, topic, _, _, tens, qos, size in heads:
-            if not direction or qos in passed_over:
+        for subject, tens, qos, size in heads:
+            if qos in passed_over:
                 continue
-            measured = sizes.get(size) or self._measured(size)
-            devices = slots.get(tens)
-            if devices is None:
-                devices = slots[tens] = self._used.setdefault(int(tens) // _TENS_IN_A_SLOT, {})
-            sums = devices.get(device)
-            if sums is None:
-                sums = devices[device] = [0, 0, 0]
-            messages = self._of_class(direction, topic, size) if topic.startswith(_MAY_NOT_COUNT) else measured[0]
-            sums[direction != _UP] += messages
-            sums[2] += measured[1]
+            measured = sizes.get(size)
+            if measured is None:
+                measured = sizes[size] = (messages_in(int(size)), int(size))
+            subjects = slots.get(tens)
+            if subjects is None:
+                subjects = slots[tens] = self._used.setdefault(int(tens) // _TENS_IN_A_SLOT, {})
+            used = subjects.get(subject)
+            if used is None:
+                used = subjects[subject] = [0, 0, _class_of(subject)]
+            used[0] += measured[0] if used[2] is None else counted(used[2][0], used[2][1], measured[1])
+            used[1] += measured[1]
 
     def tallies(self) -> list[Tally]:
         """One for each device and slot."""
-        return [Tally(*_names(device), slot, *sums) for slot, of in self._used.items() for device, sums in of.items()]
+        sums: dict[tuple[str, str, int], list[int]] = {}
+        for slot, subjects in self._used.items():
+            for subject, (messages, payload_bytes, _) in subjects.items():
+                direction, product_key, device_key, _ = _parted(subject)
+                if direction not in _DIRECTIONS:
+                    continue
+                of = sums.setdefault((product_key, device_key, slot), [0, 0, 0])
+                of[direction == Direction.DOWN] += messages
+                of[2] += payload_bytes
+        return [Tally(*names, *of) for names, of in sums.items()]
 
-    def _measured(self, size: bytes) -> tuple[int, int]:
-        found = self._sizes[size] = (messages_in(int(size)), int(size))
-        return found
 
-    def _of_class(self, direction: bytes, topic: bytes, size: bytes) -> int:
-        if (found := self._classes.get((direction, topic, size))) is None:
-            found = counted(Direction(direction.decode()), topic_of(topic[1:]), int(size))
-            self._classes[direction, topic, size] = found
-        return found
+def _parted(subject: bytes) -> list[str]:
+    """Direction, product key, device key and the rest, empty where there is nothing."""
+    parts = subject.decode(errors="backslashreplace").split(".", 3)
+    return parts if len(parts) == _PARTS else parts + [""] * (_PARTS - len(parts))
+
+
+def _class_of(subject: bytes) -> tuple[Direction, str] | None:
+    """Direction and topic of what may not count."""
+    parts = subject.split(b".", 3)
+    if len(parts) == _PARTS and parts[3].startswith(_MAY_NOT_COUNT) and parts[0].decode() in _DIRECTIONS:
+        return Direction(parts[0].decode()), topic_of(parts[3])
+    return None
 
 
 def topic_of(subject: bytes) -> str:
@@ -67,8 +85,3 @@ def topic_of(subject: bytes) -> str:
     slash for a dot, and puts a single one where a level is empty."""
     parted = subject.decode(errors="replace").replace("//", "\0").replace("/", "")
     return parted.replace(".", "/").replace("\0", ".")
-
-
-def _names(device: bytes) -> tuple[str, str]:
-    product_key, _, device_key = device.decode(errors="backslashreplace").partition(".")
-    return product_key, device_key
