@@ -24,6 +24,7 @@ from functools import partial
 
 import nats.errors
 from nats.js.client import JetStreamContext
+from nats.js.errors import NotFoundError
 
 from licet.broker.heads import Heads, ReadingError, heads_from
 from licet.broker.lag import Lag, Lags
@@ -194,6 +195,10 @@ async def _repeated(what: str, work: Callable[[], Awaitable[None]], seconds: flo
         try:
             await work()
             reached = True
+        except NotFoundError:  # on the first day we may be here before the streams are
+            if reached:
+                log.info("Metering waits for its stream (%s).", what)
+            reached = False
         except AWAY as away:
             if reached and not over.is_set():
                 log.warning("Metering waits (%s): %r", what, away)
