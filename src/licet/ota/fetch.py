@@ -56,28 +56,30 @@ async def offer_to(books: Books, device_id: int) -> Firmware:
 
 
 async def begin_fetch(
-    books: Books, product_key: str, device_key: str, firmware_id: str, *, first: int, now: datetime
+    books: Books, product_key: str, device_key: str, wanted: Firmware, *, first: int, now: datetime
 ) -> Fetch:
     """A device that was recognised fetches a firmware of its own account, from byte ``first`` on.
 
-    1. Hold the device and the firmware.
+    1. Hold the device.
     2. Go on with the transfer that is under way, or that has just ended and of which a part is asked for again.
-    3. Else begin an upgrade, as ``reserve`` does: where the account blocks it is covered before the first byte is sent.
+    3. Else hold the firmware, which might be deleted just now, and begin an upgrade as ``reserve`` does: where the
+       account blocks, it is covered before the first byte is sent.
 
     Raises ``Refused``: not_found, ota_used_up; ota_ended when the offer was withdrawn.
     """
     async with books.transaction() as books:
         device = await ota.lock_device(books, product_key, device_key)
-        held = await firmware.hold_firmware(books, firmware_id)
-        if device is None or held is None or held.account_id != device.account_id:
+        if device is None or wanted.account_id != device.account_id:
             raise Refused(Reason.NOT_FOUND, thing="firmware")
-        latest = await ota.latest(books, device.id, firmware_id)
-        if latest is not None and latest.goes_on(held.bytes, first, now):
-            return Fetch(latest.upgrade_id, held)
+        latest = await ota.latest(books, device.id, wanted.id)
+        if latest is not None and latest.goes_on(wanted.bytes, first, now):
+            return Fetch(latest.upgrade_id, wanted)
         if latest is not None and latest.state is UpgradeState.WITHDRAWN:
             raise Refused(Reason.OTA_ENDED, state=latest.state.value)
-        upgrade_id = await begin(books, device, bytes=held.bytes, firmware_id=firmware_id, now=now)
-        return Fetch(upgrade_id, held)
+        if await firmware.hold_firmware(books, wanted.id) is None:
+            raise Refused(Reason.NOT_FOUND, thing="firmware")
+        upgrade_id = await begin(books, device, bytes=wanted.bytes, firmware_id=wanted.id, now=now)
+        return Fetch(upgrade_id, wanted)
 
 
 async def was_sent(books: Books, fetch: Fetch, sent: int, *, last: bool, now: datetime) -> None:

@@ -141,7 +141,7 @@ async def fetch_firmware(firmware_id: IdInPath, request: Request) -> Response:
     span = part or Span(0, found.bytes)
     await door.shelf.look_for(found.sha256)
     fetch = await ota.begin_fetch(
-        door.books, knock.product_key, knock.device_key, firmware_id, first=span.first, now=door.clock()
+        door.books, knock.product_key, knock.device_key, found, first=span.first, now=door.clock()
     )
     headers = {"Accept-Ranges": "bytes", "ETag": etag, "Content-Length": str(span.stop - span.first)}
     if part:
