@@ -1,6 +1,6 @@
 """Commands that work on the books themselves, on the machine that licet runs on: sweep, explain, keys, a way in."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Annotated
 
 import typer
@@ -16,7 +16,7 @@ from licet.run.config import Resolved
 from licet.run.flags import with_settings
 from licet.run.on_books import on_books, reached
 from licet.run.tables import print_one
-from licet.sweep import sweep
+from licet.sweep import Swept, sweep
 
 _LINK_HOURS = 24
 
@@ -58,12 +58,12 @@ def explain_command(
 
 @with_settings
 def sweep_command(said: Resolved) -> None:
-    """Write down what time has made true: renewals that are due, devices that lapsed, notices."""
+    """Write down what time has made true: renewals that are due, devices that lapsed, notices, idle upgrades."""
     clock = Clock(said.settings.now)
 
     async def work(books: Books) -> None:
         swept = await sweep(books, now=clock())
-        print_one(asdict(swept), {"renewed": "renewed", "lapsed": "lapsed", "notices": "notices"})
+        print_one(asdict(swept), {each.name: each.name for each in fields(Swept)})
 
     on_books(said.settings, work)
 

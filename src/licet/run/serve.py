@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,7 +36,7 @@ from licet.run.child import NotReadyError
 from licet.run.clock import Clock
 from licet.run.config import Settings
 from licet.run.listening import http_url, listen
-from licet.sweep import sweep
+from licet.sweep import Swept, sweep
 from licet.units import Term
 from licet.web.app import create_app
 
@@ -197,8 +198,8 @@ async def _tried(name: str, work: Awaitable[None]) -> None:
 
 async def _sweep(books: Books, clock: Clock) -> None:
     swept = await sweep(books, now=clock())
-    if swept.renewed or swept.lapsed or swept.notices:
-        log.info("Swept: %d renewed, %d lapsed, %d notices.", swept.renewed, swept.lapsed, swept.notices)
+    if swept != Swept():
+        log.info("Swept: %s.", ", ".join(f"{count} {what}" for what, count in asdict(swept).items()))
 
 
 async def _close_months(books: Books, clock: Clock) -> None:
