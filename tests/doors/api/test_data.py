@@ -1,6 +1,7 @@
 """Messages to a device, and what it sent and was sent, over the API, on a real broker (E5)."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -124,6 +125,19 @@ async def test_payloads_in_three_forms(wire: Wire) -> None:
     assert shown == [("base64", "Z3LDvG4="), ("base64", "/wA="), ("json", None)]
     shown = [(each["encoding"], each["payload"]) for each in await wire.data(**{"as": "base64"})]
     assert shown == [("base64", "Z3LDvG4="), ("base64", "/wA="), ("base64", "bnVsbA==")]
+
+
+@pytest.mark.parametrize(
+    "payload", [b"1e999", b"NaN", b'"\\ud800"', b'{"\\udfff": 1}', b"[" * 250 + b"]" * 250, b"[" * 20_000, b"\xff", b""]
+)
+async def test_what_a_device_says_is_never_a_fault(wire: Wire, payload: bytes) -> None:
+    device = await wire.device(listens=False)
+    await device.publish(f"up/{wire.product_key}/thermo1/x", payload, 1)
+    await device.close()
+    for form in ("json", "text", "base64"):
+        (shown,) = await wire.data(**{"as": form})
+        if form != "text":
+            assert (shown["encoding"], base64.b64decode(shown["payload"])) == ("base64", payload)
 
 
 @pytest.mark.parametrize(
