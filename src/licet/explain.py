@@ -83,7 +83,8 @@ async def _after_renewals(books: Books, product_key: str, device_key: str, *, no
         raise Refused(Reason.NOT_FOUND, thing="device")
     facts = await _facts(books, product, device)
     if device.state is DeviceState.ACTIVE:
-        return _let_in(f"{device_key} is active: its next code has followed.", facts, consumes=True)
+        sentence = f"{device_key} is active: its next code has followed."
+        return _let_in(sentence, facts, consumes=True, until=device.expires_at)
     if device.expires_at is not None and not device.renews:
         return _refused(Refused(Reason.RENEWAL_OFF, device_key=device_key), facts)
     if product.codes.available > 0:
