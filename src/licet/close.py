@@ -66,7 +66,8 @@ async def close(
     while due := [each for each in await statements.due(books, asked, most=_BITE, now=now) if _is_asked(each, through)]:
         _, together = next(groupby(due, lambda each: (each.month, each.time_zone)))
         async with books.transaction() as bound:
-            closing += await _close_together(bound, [each.account_id for each in together], now=now)
+            ids = [each.account_id for each in together]
+            closing += await _close_together(bound, ids, through=through, now=now)
         told(closing.statements)
     while asked is None and (expired := await ledger.with_expired(books, most=_BITE, now=now)):
         async with books.transaction() as bound:
@@ -79,7 +80,7 @@ async def bring_up_to_date(books: Books, account_id: str, *, now: datetime) -> N
     """Hold an account, with every month that is over closed and every top-up that has expired gone."""
     await statements.lock_accounts(books, [account_id])
     while await statements.due(books, [account_id], most=1, now=now):
-        await _close_together(books, [account_id], now=now)
+        await _close_together(books, [account_id], through=None, now=now)
     await settle_bills(books, [account_id], at=now, now=now)
 
 
@@ -87,10 +88,11 @@ def _is_asked(due: Due, through: date | None) -> bool:
     return through is None or due.month <= through
 
 
-async def _close_together(books: Books, account_ids: Sequence[str], *, now: datetime) -> Closing:
+async def _close_together(books: Books, account_ids: Sequence[str], *, through: date | None, now: datetime) -> Closing:
     """Close the first month that is over of accounts that have it, and their zone, in common."""
     await statements.lock_accounts(books, account_ids)
-    due = await statements.due(books, account_ids, most=len(account_ids), now=now)
+    found = await statements.due(books, account_ids, most=len(account_ids), now=now)
+    due = [each for each in found if _is_asked(each, through)]  # somebody may have been faster
     if not due:
         return Closing()
     month, time_zone = due[0].month, due[0].time_zone
@@ -194,6 +196,8 @@ async def draw_excess(books: Books, account_id: str, units: int, *, now: datetim
         account = await accounts.get(books, account_id)
         assert account is not None
         month = month_of(now.astimezone(ZoneInfo(account.time_zone)).date())
+        if latest := await statements.page(books, account_id, limit=1):  # an account that moved west may have closed it
+            month = max(month, next_month(latest[0].month))
         balance = (await ledger.balances(books, [account_id]))[kind_of] - drawn.settled
         await ledger.draw_from(books, drawn.drawn)
         row = Row(*kind_of, now, LedgerType.EXCESS, -drawn.settled, balance, month)

@@ -10,8 +10,9 @@ from chronicles.stage import each as each_of
 from licet.accounts import PLATFORM
 from licet.allowances import Direction, Usage
 from licet.events import Kind
+from licet.late import hold_late
 from licet.meter import fold
-from licet.postgres import events, usage
+from licet.postgres import events, statements, usage
 from licet.postgres.counting import count
 from licet.postgres.usage import Tally
 from licet.report import Report, report
@@ -26,7 +27,9 @@ async def _(on: Stage, names: str, messages: str, at: str) -> None:
     slot = int((instant(at) if at else on.now).timestamp()) // 900
     key = on.product_keys[on.product]
     async with on.books.transaction() as bound:
+        late = await hold_late(bound, [(key, slot)], now=on.now)
         assert not await count(bound, [Tally(key, name, slot, int(messages), 0, 0) for name in each_of(names)])
+        await statements.note_late(bound, late)
     await fold(on.books, now=on.now)
 
 

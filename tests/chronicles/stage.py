@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from licet.accounts import SCOPES, By, Role
 from licet.activations import Activation, Answer
@@ -61,6 +61,9 @@ class Stage:
     upgrade: Upgrade | None = None
     refusals: list[Refused] = field(default_factory=list)
     reported: list[Reported] = field(default_factory=list)
+    month: date = date.min
+    closed: int = 0
+    orders: int = 0
 
     def alice(self, account: str) -> By:
         """Each account has an owner, who does what it does."""

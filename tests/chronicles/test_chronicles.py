@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from chronicles import messages, upgrades, what_follows, what_happens
+from chronicles import messages, month, upgrades, what_follows, what_happens
 from chronicles.stage import FOLLOWS, HAPPENS, Said, Stage, instant
 
 from licet.events import MEANINGS
@@ -22,7 +22,7 @@ from licet.postgres.books import Books
 from licet.refusals import Refused
 
 STORIES = sorted(Path(__file__).parent.glob("*.md"))
-WORDS = (what_happens, what_follows, upgrades, messages)
+WORDS = (what_happens, what_follows, upgrades, messages, month)
 
 _BLOCK = re.compile(r"^```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _DATED = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d(?:\.\d+)?)?)\s{2,}(.+?)(?:\s{2,}(.+))?")
@@ -45,6 +45,7 @@ async def test_a_story_is_true(story: Path, books: Books) -> None:
         on.now, on.answers, on.refused, on.said, on.swept, on.most = line.now, [], None, "", None, None
         await _live_through(story, on, line)
         await _adds_up(on)
+        await month.adds_up(on)
     assert on is not None, f"{story.name} tells nothing"
     await _events_say_what_they_promise(on)
 
