@@ -223,11 +223,11 @@ async def test_a_token_has_no_more_scopes_than_its_role_and_its_issuer(house: Ho
         )
         return token.scopes
 
-    assert await issued(house.by_alice, Role.MEMBER) == {Scope.READ, Scope.MANAGE}
+    assert await issued(house.by_alice, Role.MEMBER) == {Scope.READ, Scope.MANAGE, Scope.INGEST}
     assert await issued(house.by_alice, Role.MEMBER, frozenset({Scope.READ})) == {Scope.READ}
     assert await issued(house.by_alice, Role.VIEWER, frozenset({Scope.READ, Scope.MANAGE})) == {Scope.READ}
     clerk = By("tok", "clerk", Role.OWNER, house.acme, None, frozenset({Scope.PEOPLE}))
-    for role in (Role.OWNER, Role.MEMBER, Role.VIEWER, Role.BROKER):
+    for role in (Role.OWNER, Role.MEMBER, Role.VIEWER, Role.BROKER, Role.INGEST):
         with pytest.raises(Refused) as refused:
             await issued(clerk, role)
         assert refused.value.reason is Reason.NOT_PERMITTED

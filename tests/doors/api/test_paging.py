@@ -46,7 +46,7 @@ async def test_the_pages_of_every_list_are_the_list(stage: Stage) -> None:
         ("/v1/devices", {"near_expiry": "true"}, 3),
         ("/v1/devices", {"state": "active"}, 3),
         ("/v1/people", {}, 5),
-        ("/v1/tokens", {}, 6),
+        ("/v1/tokens", {}, 7),
         ("/v1/audit", {}, 0),
         ("/v1/events", {}, 0),
     ]
