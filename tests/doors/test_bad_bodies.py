@@ -57,7 +57,7 @@ async def test_a_body_that_is_wrong_in_every_field_is_told_every_field(
         wrong = dict.fromkeys(fields, WRONG) | {"spare": 1}
         told = await api.ask(method.upper(), path.format_map(at), 422, json=wrong)
         assert told["code"] == "malformed"
-        named = {each["field"].split(".")[0] for each in told["errors"]}
+        named = {each["field"].split(".")[0] for each in told["errors"] if each["where"] == "body"}
         assert named == fields | {"spare"} or (path == CLOUD_EVENTS and named), (method, path)
     assert contents(said) == before
 
