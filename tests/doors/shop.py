@@ -71,9 +71,7 @@ class Shop:
             ).fetchall()
 
 
-async def open_shop(
-    said: dict[str, Any], api: Api, *, codes: int, devices: int = 0, term: str = "P1Y", product_key: str = ""
-) -> Shop:
+async def open_shop(said: dict[str, Any], api: Api, *, codes: int, devices: int = 0, term: str = "P1Y") -> Shop:
     """Open an account with a product, so many codes for it, and so many devices: dev0000, dev0001, …"""
     name = f"shop {uuid.uuid4().hex[:12]}"
     account = await api.ask("POST", "/v1/accounts", 201, json={"name": name, "kind": "enterprise"})
