@@ -331,8 +331,7 @@ class _Teller:
         return self.dice.choice([act for act in acts if not isinstance(act, OpenAccount | CreateProduct)] or [Sweep()])
 
     def _explain(self) -> Explain:
-        product = self._product()
-        return Explain(product.name, self._key(product))
+        return Explain((product := self._product()).name, self._key(product))
 
     def _rare(self) -> Act:
         living = [product for product in self.world.products.values() if not product.deleted]
