@@ -17,7 +17,7 @@ from licet.accounts import Account
 from licet.allowances import Usage
 from licet.events import Happening, Kind
 from licet.excess import Topup, settle
-from licet.postgres import accounts, events, ledger, ota, statements, usage
+from licet.postgres import accounts, events, ledger, ota, statements, storage, usage
 from licet.postgres.books import Books
 from licet.postgres.ledger import Row
 from licet.postgres.statements import Due
@@ -131,12 +131,33 @@ async def _write_parts(
         Usage.OTA: await statements.insert_parts_of_ota(
             books, account_ids, month, from_month=from_month, ends_at=ends_at
         ),
+        Usage.STORAGE: await _write_storage(books, account_ids, month, from_month=from_month, ends_at=ends_at),
     }
     return [
         (account_id, Line(kind, from_month, excess))
         for kind, by_account in written.items()
         for account_id, excess in by_account.items()
     ]
+
+
+async def _write_storage(
+    books: Books, account_ids: Sequence[str], month: date, *, from_month: date, ends_at: datetime
+) -> dict[str, int]:
+    """What was kept longer than granted is known by product and day."""
+    kept = [
+        (each.product_key, each.on, each.drawn)
+        for account_id in await statements.keepers(books, account_ids)
+        for each in await storage.storage_used(
+            books,
+            account_id,
+            first=from_month,
+            last=next_month(from_month) - timedelta(days=1),
+            whose="product",
+            now=ends_at - timedelta(microseconds=1),
+        )
+        if each.product_key is not None and each.drawn.excess
+    ]
+    return await statements.insert_parts_of_storage(books, month, from_month=from_month, kept=kept) if kept else {}
 
 
 async def _late_lines(books: Books, account_ids: Sequence[str], month: date, time_zone: str) -> list[tuple[str, Line]]:
@@ -146,6 +167,12 @@ async def _late_lines(books: Books, account_ids: Sequence[str], month: date, tim
     for from_month, those in groupby(late, lambda each: each[1]):
         ids = [account_id for account_id, _ in those]
         lines += await _write_parts(books, ids, month, from_month=from_month, time_zone=time_zone)
+    for account_id, from_month in late:
+        # What came late was kept from then on, and is on no statement of the months since either.
+        while (from_month := next_month(from_month)) < month:
+            ends_at = closes_at(from_month, time_zone)
+            kept = await _write_storage(books, [account_id], month, from_month=from_month, ends_at=ends_at)
+            lines += [(whose, Line(Usage.STORAGE, from_month, excess)) for whose, excess in kept.items()]
     await statements.late_no_more(books, late)
     return lines
 
@@ -251,9 +278,11 @@ async def _live(books: Books, account: Account, month: date, *, now: datetime) -
     last = next_month(month) - timedelta(days=1)
     messages = await usage.messages_used(books, account.id, first=month, last=last, by="month")
     upgrades = await ota.ota_used(books, account.id, first=month, last=last, by="month", now=now)
+    kept = await storage.storage_used(books, account.id, first=month, last=last, by="month", now=now)
     excess = {
         Usage.MESSAGES: sum(each.drawn.excess for each in messages),
         Usage.OTA: sum(each.drawn.excess for each in upgrades),
+        Usage.STORAGE: sum(each.drawn.excess for each in kept),
     }
     settled = await statements.settled(books, [(account.id, month)])
     charges = {kind: Charge(excess.get(kind, 0), settled.get((account.id, month, kind), 0)) for kind in Usage}

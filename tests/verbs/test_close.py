@@ -14,9 +14,11 @@ from licet.allowances import Usage
 from licet.close import Closing, close, statement, statements_of
 from licet.enrol import change_account
 from licet.excess import Origin
-from licet.meter import fold
+from licet.keep import keep_for
+from licet.meter import claim, fold, meter
 from licet.ota import complete, reserve
-from licet.postgres import ledger
+from licet.postgres import ledger, statements, usage
+from licet.postgres.usage import Tally
 from licet.refusals import Reason, Refused
 from licet.statements import Billing, Charge, LedgerType, Settlement, Statement
 from licet.topup import pay, top_up
@@ -233,3 +235,36 @@ async def test_what_was_counted_after_the_account_moved_west_is_not_lost(trade: 
     assert (await close(trade.books, now=march_there)).statements == 1
     february = await month_of(trade, FEBRUARY, march_there)
     assert [(line.usage, line.from_month, line.excess) for line in february.lines] == [(Usage.MESSAGES, JANUARY, 9)]
+
+
+async def test_what_is_kept_longer_than_granted_is_excess(trade: Trade) -> None:
+    """E5, G1, G6: in MiB-days, by product and day; what comes late is late for every month it was kept in."""
+    await in_stock(trade, "thermo1")  # 7 days are granted
+    await keep_for(trade.books, trade.product_key, 60, by=trade.alice, now=NOON)
+    await stores(trade, 3 * 2**20, at=NOON)
+    live = await month_of(trade, JANUARY, first_of(FEBRUARY) - timedelta(hours=1))
+    await close(trade.books, now=first_of(FEBRUARY))
+    january = await month_of(trade, JANUARY, first_of(FEBRUARY))
+    assert january.charges[Usage.STORAGE] == live.charges[Usage.STORAGE] == Charge(3 * 14, 0)  # the 18th to the 31st
+    await close(trade.books, now=first_of(MARCH))
+    february = await month_of(trade, FEBRUARY, first_of(MARCH))
+    assert february.charges[Usage.STORAGE] == Charge(3 * 28, 0)
+    await stores(trade, 2**20, at=NOON, counted_at=first_of(MARCH) + timedelta(days=1))
+    april = first_of(date(2026, 4, 1))
+    await close(trade.books, now=april)
+    march = await month_of(trade, MARCH, april)
+    assert [(line.from_month, line.excess) for line in march.lines] == [(JANUARY, 14), (FEBRUARY, 28), (MARCH, 4 * 11)]
+    parts = await statements.parts(
+        trade.books, trade.account_id, MARCH, Usage.STORAGE, by="day", product_key=trade.product_key, limit=1000
+    )
+    assert sum(part.excess for part in parts) == 14 + 28 + 4 * 11
+    assert {part.excess for part in parts} == {1, 4}
+
+
+async def stores(trade: Trade, bytes_: int, *, at: datetime, counted_at: datetime | None = None) -> None:
+    """A device sends so many bytes, which are stored."""
+    last = (await usage.behind(trade.books)).get("s", (0, None))[0] + 1
+    claimed = await claim(trade.books, "s", last_sequence=last, most=1, claimed_by="reader", now=NOON)
+    assert claimed is not None
+    tallies = [Tally(trade.product_key, "thermo1", int(at.timestamp()) // 900, 1, 0, bytes_)]
+    assert await meter(trade.books, claimed, tallies, now=counted_at or at)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from licet.allowances import Usage
+from licet.allowances import Drawn, Usage
 from licet.postgres.books import Books
 from licet.postgres.queries import queries
 from licet.statements import Line, next_month
@@ -68,6 +68,26 @@ async def insert_parts_of_ota(
         month_on=month,
         from_month_on=from_month,
         ends_at=ends_at,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def keepers(books: Books, account_ids: Sequence[str]) -> list[str]:
+    return [row[0] for row in await books.all(_sql.keepers, account_ids=list(account_ids))]
+
+
+async def insert_parts_of_storage(
+    books: Books, month: date, *, from_month: date, kept: Sequence[tuple[str, date, Drawn]]
+) -> dict[str, int]:
+    """``kept``: (product key, day, MiB-days). Returns account id → what they come to."""
+    rows = await books.all(
+        _sql.insert_parts_of_storage,
+        month_on=month,
+        from_month_on=from_month,
+        product_keys=[each[0] for each in kept],
+        days=[each[1] for each in kept],
+        used=[each[2].used for each in kept],
+        allowances=[each[2].covered for each in kept],
     )
     return {row[0]: row[1] for row in rows}
 

@@ -118,6 +118,40 @@ WITH billed AS (
 )
 SELECT r.account_id, sum(r.excess)::bigint FROM written r GROUP BY r.account_id;
 
+-- keepers --
+-- Of these accounts, those that ever had a product's messages kept longer than is granted: no others have storage in excess.
+SELECT DISTINCT p.account_id
+FROM product_keeps k
+JOIN products p ON p.id = k.product_id
+WHERE p.account_id = ANY (%(account_ids)s::text[])
+ORDER BY p.account_id;
+
+-- insert_parts_of_storage --
+-- What was kept of these products on these days beyond the days granted, in MiB-days (E5), and what is not on any statement
+-- yet. Returned: what it comes to, by account.
+WITH kept AS (
+    SELECT p.account_id, p.id AS product_id, t.used_on, t.used, t.allowance
+    FROM unnest(%(product_keys)s::text[], %(days)s::date[], %(used)s::bigint[], %(allowances)s::bigint[])
+             AS t (product_key, used_on, used, allowance)
+    JOIN products p ON p.product_key = t.product_key
+), billed AS (
+    SELECT b.product_id, b.used_on, sum(b.excess)::bigint AS excess
+    FROM statement_parts b
+    WHERE b.account_id IN (SELECT k.account_id FROM kept k) AND b.usage = 'storage'
+      AND b.from_month_on = %(from_month_on)s
+    GROUP BY b.product_id, b.used_on
+), written AS (
+    INSERT INTO statement_parts (account_id, month_on, usage, from_month_on, product_id, device_id, used_on, used,
+                                 allowance, excess)
+    SELECT k.account_id, %(month_on)s, 'storage', %(from_month_on)s, k.product_id, 0, k.used_on, k.used, k.allowance,
+           k.used - k.allowance - coalesce(b.excess, 0)
+    FROM kept k
+    LEFT JOIN billed b ON b.product_id = k.product_id AND b.used_on = k.used_on
+    WHERE k.used > k.allowance + coalesce(b.excess, 0)
+    RETURNING account_id, excess
+)
+SELECT r.account_id, sum(r.excess)::bigint FROM written r GROUP BY r.account_id;
+
 -- insert_statements --
 -- Closed months.
 INSERT INTO statements (account_id, month_on, time_zone, closed_at, counted)

@@ -1,25 +1,38 @@
 """The month as it is typed: closed on books of one's own, topped up, read and paid on a licet that runs (G1 to G5)."""
 
 import asyncio
+import subprocess
+import sys
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from doors.commands.conftest import Sold
-from doors.commands.terminal import Terminal, start, stop
+from doors.commands.terminal import OUTSIDE, ROOT, Terminal, start, stop
 from doors.commands.test_books import MORNING, alone, away, furnish
 
+from licet import enrol
+from licet.accounts import PLATFORM, FreeCodes, Kind, Mode
+from licet.allowances import Usage
+from licet.close import statements_of
 from licet.meter import fold
+from licet.packages import Allowance
+from licet.postgres import statements
 from licet.postgres.books import Books
 from licet.postgres.counting import count
 from licet.postgres.usage import Tally
 from licet.run import key_file
+from licet.statements import Charge
+from licet.units import Term
 
 __all__ = ["alone"]
 
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+FREE = FreeCodes(2, 1, Allowance(Term(12, 0), 1500, 1, 7))
 
 
 async def exceeds(terminal: Terminal, pk: str, units: int, *, at: datetime = MORNING) -> None:
@@ -101,6 +114,55 @@ def test_a_month_that_is_none_is_said(licet: Terminal, name: str, sold: Sold, wo
     typed = licet(*(name if word == "Acme" else word for word in words))
     assert typed.status == 2
     assert typed.err
+
+
+async def test_a_close_that_is_killed_is_gone_on_with(alone: Terminal) -> None:
+    """Killed at any instant it has closed whole statements, and each once."""
+    pk = await furnish(alone, one1=True)
+    await exceeds(alone, pk, 200)
+    zones = ("UTC", "Europe/Berlin", "Asia/Tokyo", "America/New_York")
+    keyring = key_file.load(alone.data / "keys.json")
+    async with Books.open(alone.settings["database_url"], keyring, connections=1) as books:
+        for n in range(40):
+            await enrol.open_account(
+                books,
+                name=f"Acme {n}",
+                kind=Kind.INDIVIDUAL,
+                time_zone=zones[n % 4],
+                mode=Mode.CHARGE,
+                data_center="eu-1",
+                free=FREE,
+                by=PLATFORM,
+                now=MORNING,
+            )
+        assert await asyncio.to_thread(_closes_and_dies, alone, 41 * 24) > 1
+        closed = await statements.page(books, None, limit=10_000)
+        months = Counter(each.account_id for each in closed)
+        assert set(months.values()) == {24}
+        whole = [each for each in await statements_of(books, None, limit=10_000) if each.charges[Usage.MESSAGES].excess]
+        assert [(each.month, each.charges[Usage.MESSAGES]) for each in whole] == [(MORNING.date(), Charge(200, 0))]
+
+
+def _closes_and_dies(terminal: Terminal, most: int) -> int:
+    """Close until all is closed, and kill whoever has written another two hundred. Returns how many were killed."""
+    command = [sys.executable, "-P", "-m", "licet.run.cli", "close", "--now", "2028-02-02T00:00:00Z"]
+    said = {"LICET_DATA": str(terminal.data), "LICET_DATABASE_URL": terminal.settings["database_url"]}
+    killed = 0
+    with psycopg.connect(terminal.settings["database_url"], autocommit=True) as books:
+        while (before := _closed(books)) < most:
+            closing = subprocess.Popen(command, env=OUTSIDE | said | {"PYTHONPATH": str(ROOT / "src")})
+            while closing.poll() is None and _closed(books) < before + 200:
+                time.sleep(0.005)
+            killed += closing.poll() is None
+            closing.kill()
+            closing.wait()
+    return killed
+
+
+def _closed(books: psycopg.Connection[tuple[int]]) -> int:
+    found = books.execute("SELECT count(*) FROM statements").fetchone()
+    assert found is not None
+    return found[0]
 
 
 def test_a_licet_that_serves_closes_months_by_itself(tmp_path: Path) -> None:

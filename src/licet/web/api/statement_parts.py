@@ -66,6 +66,8 @@ async def list_parts(
     of = await known_statement(ask, account_id, month)
     if asked.device_key is not None and asked.product_key is None:
         raise Malformed([_wrong("product_key", "A device's key goes with its product's.")])
+    if kind is Usage.STORAGE and (asked.by == "device" or asked.device_key is not None):
+        raise Malformed([_wrong("by", "This kind is not known by device.")])
     format_ = format_of(ask.request, asked.format)
     if format_ is not Format.JSON:
         name = f"statement-{account_id}-{month:%Y-%m}-{kind.value}-by-{asked.by}"
