@@ -161,7 +161,7 @@ USES = st.lists(
 async def test_the_sums_agree(stage: Stage, zone: str, fleets: list[list[int]], uses: list[tuple[int, ...]]) -> None:
     """By day = by month = by product = by device, with some of it folded and some not; one device is virtual."""
     books = stage.books
-    account_id, devices = await _a_fleet(books, zone, fleets)
+    account_id, devices = await a_fleet(books, zone, fleets)
     allowed: dict[tuple[str, str], int | None] = {each[:2]: each[2] for each in devices}
     said: Counter[tuple[str, str, date]] = Counter()
     begin = datetime(2026, 1, 20, tzinfo=UTC)
@@ -236,7 +236,7 @@ def test_one_devices_use_is_found_by_index(database_url: str) -> None:
             assert len(answered) == 31
 
 
-async def _a_fleet(books: Books, zone: str, fleets: list[list[int]]) -> tuple[str, list[tuple[str, str, int | None]]]:
+async def a_fleet(books: Books, zone: str, fleets: list[list[int]]) -> tuple[str, list[tuple[str, str, int | None]]]:
     """An account with a product for each fleet, and a device for each of its members; the very first is virtual."""
     account = await open_account(
         books,
