@@ -89,7 +89,7 @@ def pids(said: dict[str, Any]) -> list[int]:
 
 def answers(said: dict[str, Any], path: str) -> bool:
     at = urlsplit(said["url"])
-    connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=5)
+    connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=30)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.HTTPStatus.OK
