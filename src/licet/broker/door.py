@@ -30,6 +30,7 @@ from licet.broker.tokens import Signer
 from licet.broker.wire import connected, either
 from licet.enrol import check_registration, register
 from licet.postgres.books import Books
+from licet.shifts import REAL, Shifts
 
 RETRY_SECONDS = 0.5
 
@@ -55,7 +56,7 @@ class Wiring:
 class Door:
     """The gate, the registration desk, presence and the relay at one broker."""
 
-    def __init__(self, wiring: Wiring, books: Books, clock: Callable[[], datetime]) -> None:
+    def __init__(self, wiring: Wiring, books: Books, clock: Callable[[], datetime], shifts: Shifts = REAL) -> None:
         self._wiring = wiring
         self.open = asyncio.Event()  # set while devices are answered
         self.presence = Presence()
@@ -71,9 +72,9 @@ class Door:
             payload_bytes=wiring.payload_bytes,
         )
         self.downlink = Downlink(books, clock)
-        self.stored = Stored()
+        self.stored = Stored(shifts)
         self.keeping = Keeping(books, clock, self.stored)
-        self.reader = Reader(books, clock, urls=wiring.urls, password=wiring.password)
+        self.reader = Reader(books, clock, urls=wiring.urls, password=wiring.password, shifts=shifts)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer devices, and count what they say, until ``stop``; then answer who was heard, and close."""

@@ -13,11 +13,14 @@ import secrets
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from urllib.parse import urlsplit
 
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
+
+from licet.shifts import REAL, Shifts
 
 # As much as the event loop is kept for at a time: some milliseconds.
 CHUNK_BYTES = 2**18
@@ -27,10 +30,11 @@ PORT = 4222
 FORGOTTEN_SECONDS = 30.0
 
 # Of each head: its subject, when it came, its QoS, and the bytes of its payload. Only the time has 19 digits.
-_HEAD = re.compile(
-    rb"HMSG (?:\$MQTT\.msgs\.)?([^ ]+) \d+ [^ ]+\.(\d{9})\d{10}\.\d+(?:\.[^. ]+)? [^\r]+\r\n"
+_HEAD_UP_TO = (
+    rb"HMSG (?:\$MQTT\.msgs\.)?([^ ]+) \d+ [^ ]+\.(\d{%d})\d{%d}\.\d+(?:\.[^. ]+)? [^\r]+\r\n"
     rb"NATS/1\.0\r\n(?:Nmqtt-Pub:(\d)\r\n)?(?:[^\r]+\r\n)*?Nats-Msg-Size: (\d+)\r\n\r\n\r\n"
 )
+_HEAD, _HEAD_TO_THE_SECOND = re.compile(_HEAD_UP_TO % (9, 10)), re.compile(_HEAD_UP_TO % (10, 9))
 # Where a head lies in the stream, and its number within the reading; before them stream, consumer, deliveries.
 _PLACE = re.compile(rb"HMSG [^ ]+ \d+ \$JS\.ACK\.(?:[^. ]+\.[^. ]+\.)??[^. ]+\.[^. ]+\.\d+\.(\d+)\.(\d+)\.\d{19}\.")
 _BEGINS = b"HMSG "
@@ -40,6 +44,7 @@ _STATUS = re.compile(rb"HMSG [^ ]+ \d+ \d+ \d+\r\nNATS/1\.0 (\d{3})([^\r]*)\r\n"
 _NO_MORE = (b"404", b"408")
 
 #: Subject (without the server's own prefix), tens of seconds since 1970, QoS (empty: not by MQTT), bytes of payload.
+#: The time is licet's.
 Head = tuple[bytes, bytes, bytes, bytes]
 TENS = 1
 
@@ -51,7 +56,14 @@ class ReadingError(Exception):
 class Heads:
     """A connection on which heads come, for one reader. After an error it is of no more use."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, jetstream: JetStreamContext) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        jetstream: JetStreamContext,
+        shifts: Shifts = REAL,
+    ) -> None:
+        self._heads_in = partial(_shifted_heads, shifts) if shifts else _HEAD.findall
         self._reader = reader
         self._writer = writer
         self._jetstream = jetstream
@@ -73,7 +85,7 @@ class Heads:
         while not over:
             waiting += await self._chunk()
             end = _end_of_heads(waiting)
-            found, whole, waiting = _HEAD.findall(waiting, 0, end), waiting[:end], waiting[end:]
+            found, whole, waiting = self._heads_in(waiting, 0, end), waiting[:end], waiting[end:]
             count += len(found)
             if whole:
                 read_to, number = _place_of_last(whole)
@@ -137,6 +149,12 @@ class Heads:
         return found.seq is not None and found.seq <= last
 
 
+def _shifted_heads(shifts: Shifts, waiting: bytes, begin: int, end: int) -> list[Head]:
+    """The heads that are found there, at the time that it was for licet when they came."""
+    found = _HEAD_TO_THE_SECOND.findall(waiting, begin, end)
+    return [(subject, b"%d" % (shifts.told_second(int(at)) // 10), qos, size) for subject, at, qos, size in found]
+
+
 def _end_of_heads(waiting: bytes) -> int:
     """Where the last whole head ends. No topic can hold the space that is looked for."""
     at = len(waiting)
@@ -171,7 +189,7 @@ def _is_over(stream: str, waiting: bytes) -> bool:
 
 @asynccontextmanager
 async def heads_from(
-    urls: Sequence[str], user: str, password: str, jetstream: JetStreamContext
+    urls: Sequence[str], user: str, password: str, jetstream: JetStreamContext, shifts: Shifts = REAL
 ) -> AsyncIterator[Heads]:
     """A connection of one's own for heads, to the first server that answers."""
     reader, writer = await _dialled(urls)
@@ -190,7 +208,7 @@ async def heads_from(
         async with asyncio.timeout(ANSWER_SECONDS):
             if (answer := await reader.readline()) != b"PONG\r\n":
                 raise ReadingError(answer.decode(errors="replace"))
-        yield Heads(reader, writer, jetstream)
+        yield Heads(reader, writer, jetstream, shifts)
     finally:
         writer.close()
         with suppress(OSError):

@@ -37,6 +37,7 @@ from licet.postgres.books import Books
 from licet.postgres.counting import Known
 from licet.postgres.usage import Claim
 from licet.refusals import Refused
+from licet.shifts import REAL, Shifts
 
 MOST = 100_000
 LANES = 2
@@ -69,6 +70,7 @@ class Reader:
         most: int = MOST,
         lanes: int = LANES,
         real_clock: Callable[[], float] = time.time,
+        shifts: Shifts = REAL,
     ) -> None:
         self._books = books
         self._clock = clock
@@ -76,6 +78,7 @@ class Reader:
         self._password = password
         self._most = most
         self._lanes = lanes
+        self._shifts = shifts
         self._devices = Known()
         self._lags = Lags(books, real_clock)
         self._name = secrets.token_hex(6)
@@ -121,7 +124,7 @@ class Reader:
 
     async def _keep(self, lane: "_Lane") -> None:
         async def read_on() -> None:
-            async with heads_from(self._urls, LICET, self._password, lane.jetstream) as heads:
+            async with heads_from(self._urls, LICET, self._password, lane.jetstream, self._shifts) as heads:
                 while not lane.over.is_set():
                     if not await self._count_some(lane, heads):
                         await pause(PAUSE_SECONDS, lane.over)

@@ -13,13 +13,14 @@ import nats.errors
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from licet.broker.heads import TENS, Heads, ReadingError, heads_from
+from licet.broker.heads import Heads, ReadingError, heads_from
 from licet.broker.reader import MOST
 from licet.broker.server import LICET
 from licet.broker.streams import COUNTED, UPLINK
 from licet.broker.tally import Sums
 from licet.broker.wire import connected
 from licet.postgres.usage import Claim, CountedOn
+from licet.shifts import REAL, Shifts
 
 Recounted = dict[tuple[str, str], tuple[int, int]]
 
@@ -27,33 +28,38 @@ Recounted = dict[tuple[str, str], tuple[int, int]]
 _ASTRAY = timedelta(hours=15)
 
 
-async def recount_from(urls: Sequence[str], password: str, on: date, counted: CountedOn) -> Recounted:
+async def recount_from(
+    urls: Sequence[str], password: str, on: date, counted: CountedOn, shifts: Shifts = REAL
+) -> Recounted:
     """The same, from servers that there is no connection to yet."""
     try:
         async with (
             connected(urls, LICET, password) as server,
-            heads_from(urls, LICET, password, server.jetstream()) as heads,
+            heads_from(urls, LICET, password, server.jetstream(), shifts) as heads,
         ):
-            return await recount(on, counted, server.jetstream(), heads)
+            return await recount(on, counted, server.jetstream(), heads, shifts)
     except (nats.errors.Error, OSError) as away:
         raise ReadingError(f"the broker cannot be read: {away!r}") from away
 
 
-async def recount(on: date, counted: CountedOn, jetstream: JetStreamContext, heads: Heads) -> Recounted:
+async def recount(
+    on: date, counted: CountedOn, jetstream: JetStreamContext, heads: Heads, shifts: Shifts = REAL
+) -> Recounted:
     """Product key and device key → messages up and down, of all that was counted at that instant.
 
     ``counted`` says of which products, in which calendars, and what of each stream was counted.
     """
     midnight = datetime.combine(on, time(), UTC)
-    begins, ends = midnight - _ASTRAY, midnight + timedelta(days=1) + _ASTRAY
+    begins, ends = shifts.begins(midnight - _ASTRAY), shifts.ends(midnight + timedelta(days=1) + _ASTRAY)
     up: Counter[tuple[str, str]] = Counter()
     down: Counter[tuple[str, str]] = Counter()
     for stream in COUNTED:
         sums = Sums(only_unacknowledged=stream == UPLINK)
-        first, last = await _first_since(jetstream, stream, begins), counted.claimed_to.get(stream, 0)
+        first, last = await _first_since(jetstream, stream, begins), await _first_since(jetstream, stream, ends) - 1
+        last = min(last, counted.claimed_to.get(stream, 0))
         for run in _counted_runs(stream, first, last, counted.uncounted):
-            if await _add(sums, heads, run, ends):
-                break
+            async for found in heads.between(*run):
+                sums.add(found)
         for tally in sums.tallies():
             if (zone := counted.time_zones.get(tally.product_key)) and _day(tally.slot, zone) == on:
                 up[tally[:2]] += tally.up
@@ -68,15 +74,6 @@ def _counted_runs(stream: str, first: int, last: int, uncounted: Sequence[Claim]
         first = max(first, claim.last + 1)
     for begin in range(first, last + 1, MOST):
         yield Claim(stream, begin, min(begin + MOST - 1, last))
-
-
-async def _add(sums: Sums, heads: Heads, run: Claim, ends: datetime) -> bool:
-    """Tally one run. Says whether the day is over."""
-    over = False
-    async for found in heads.between(*run):
-        over = over or int(found[-1][TENS]) * 10 > ends.timestamp()
-        sums.add(found)
-    return over
 
 
 async def _first_since(jetstream: JetStreamContext, stream: str, begins: datetime) -> int:

@@ -26,6 +26,7 @@ from licet.broker.streams import COUNTED, MESSAGES, UPLINK
 from licet.broker.tally import ACKNOWLEDGED, topic_of
 from licet.messages import Place, StoredMessage, StoredPage
 from licet.refusals import Reason, Refused
+from licet.shifts import REAL, Shifts
 
 LOOKS = 4
 
@@ -67,10 +68,27 @@ class _Lane:
     next_sequence: int = 1
 
 
-class Stored:
-    """Stored messages at one broker."""
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """From when until when, in licet's time."""
 
-    def __init__(self) -> None:
+    since: datetime
+    until: datetime | None
+    shifts: Shifts
+
+    def has(self, at: datetime) -> bool:
+        return self.since <= at and (self.until is None or at < self.until)
+
+    def really(self) -> tuple[datetime, datetime | None]:
+        """The real instants between which all of it lies."""
+        return self.shifts.begins(self.since), None if self.until is None else self.shifts.ends(self.until)
+
+
+class Stored:
+    """Stored messages at one broker. Whoever asks does so in licet's time, and is told in it."""
+
+    def __init__(self, shifts: Shifts = REAL) -> None:
+        self._shifts = shifts
         self._server: Client | None = None
 
     def open(self, server: Client) -> None:
@@ -94,12 +112,13 @@ class Stored:
     ) -> StoredPage:
         """Up to so many messages of a device in [since, until), the oldest first. Raises ``Refused``: broker_away."""
         streams = [MESSAGES] if direction is Direction.DOWN else [MESSAGES, UPLINK]
+        wanted = _Wanted(since, until, self._shifts)
         places = [None] * len(streams) if place is None else [*place, *[1] * len(streams)][: len(streams)]
 
         def lane(server: Client, stream: str, first: int | None) -> Awaitable[_Lane]:
             way = direction.value if direction else "*" if stream == MESSAGES else Direction.UP.value
             subject = f"{_PREFIXES[stream]}{way}.{product_key}.{device_key}.>"
-            return _lane(server, stream, subject, first, since, until, limit)
+            return _lane(server, stream, subject, first, wanted, limit)
 
         async def lanes(server: Client) -> list[_Lane]:
             return await asyncio.gather(
@@ -143,7 +162,7 @@ class Stored:
         async def gone(server: Client) -> bool:
             whole = True
             for stream in COUNTED:
-                limit, most = await _sequence_at(server, stream, before), counted.get(stream, 0) + 1
+                limit, most = await _sequence_at(server, stream, self._shifts.ends(before)), counted.get(stream, 0) + 1
                 whole = whole and limit <= most
                 ways = [Direction.UP] if stream == UPLINK else list(Direction)
                 subjects = [f"{_PREFIXES[stream]}{way.value}.{product_key}.>" for way in ways] if product_key else [">"]
@@ -171,11 +190,10 @@ def session_of(product_key: str, device_key: str) -> str:
     return "".join(_DIGITS[octet % len(_DIGITS)] for octet in digest[:8])
 
 
-async def _lane(
-    server: Client, stream: str, subject: str, first: int | None, since: datetime, until: datetime | None, limit: int
-) -> _Lane:
+async def _lane(server: Client, stream: str, subject: str, first: int | None, wanted: "_Wanted", limit: int) -> _Lane:
     """One more than the limit is looked for, so that a page knows whether it is the last."""
     lane = _Lane(next_sequence=first or 1)
+    since, until = wanted.really()
     more, looks = True, 0
     while more and looks < LOOKS and len(lane.found) <= limit:
         start: dict[str, int | datetime] = {"since": since} if first is None else {"first": first}
@@ -186,8 +204,9 @@ async def _lane(
                 break
             lane.next_sequence = first = each.sequence + 1
             lane.known_until = each.at
-            if each.at >= since and (stream != UPLINK or each.headers.get("Nmqtt-Pub") not in _COPIES):
-                lane.found.append((each, _told(each, stream)))
+            at = wanted.shifts.told(each.at)
+            if wanted.has(at) and (stream != UPLINK or each.headers.get("Nmqtt-Pub") not in _COPIES):
+                lane.found.append((each, _told(each, stream, at)))
         looks += 1
     if not more:
         lane.known_until = None
@@ -212,10 +231,10 @@ def _merged(lanes: Sequence[_Lane], limit: int) -> StoredPage:
     return StoredPage(messages, tuple(place))
 
 
-def _told(found: Found, stream: str) -> StoredMessage:
+def _told(found: Found, stream: str, at: datetime) -> StoredMessage:
     way, _, _, topic = found.subject.removeprefix(_PREFIXES[stream]).split(".", 3)
     qos = found.headers.get("Nmqtt-Pub", "0")
-    return StoredMessage(found.at, Direction(way), topic_of(topic.encode()), int(qos), found.payload)
+    return StoredMessage(at, Direction(way), topic_of(topic.encode()), int(qos), found.payload)
 
 
 async def _sequence_at(server: Client, stream: str, at: datetime) -> int:

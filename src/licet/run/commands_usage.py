@@ -11,7 +11,7 @@ import typer
 from licet.allowances import Usage
 from licet.broker.heads import ReadingError
 from licet.broker.recount import Recounted, differences, recount_from
-from licet.postgres import usage
+from licet.postgres import shifts, usage
 from licet.postgres.books import Books
 from licet.postgres.usage import CountedOn
 from licet.refusals import Refused
@@ -129,9 +129,9 @@ def reconcile_command(
 
 async def _both(settings: Settings, on: date, account_id: str | None) -> tuple[CountedOn, Recounted]:
     async with Books.open(settings.database_url, key_file.load(settings.key_file), connections=1) as books:
-        counted = await usage.counted_on(books, on, account_id)
+        counted, shifted = await usage.counted_on(books, on, account_id), await shifts.read(books)
     urls = [url.strip() for url in settings.nats_url.split(",")]
-    return counted, await recount_from(urls, settings.nats_password, on, counted)
+    return counted, await recount_from(urls, settings.nats_password, on, counted, shifted)
 
 
 def _reached(settings: Settings) -> Settings:

@@ -25,6 +25,7 @@ from licet.accounts import FreeCodes
 from licet.broker.door import Door as DevicesDoor
 from licet.broker.door import Wiring
 from licet.broker.gate import Gatekeeping
+from licet.broker.wire import pause
 from licet.close import close
 from licet.packages import Allowance
 from licet.postgres.books import Books
@@ -36,6 +37,8 @@ from licet.run.child import NotReadyError
 from licet.run.clock import Clock
 from licet.run.config import Settings
 from licet.run.listening import http_url, listen
+from licet.run.shifted import write_shift
+from licet.shifts import REAL, Shifts
 from licet.sweep import Swept, sweep
 from licet.units import Term
 from licet.web.app import create_app
@@ -97,11 +100,14 @@ async def _serve(settings: Settings) -> None:
         await _bring_up_to_date(settings.database_url, stop)
     with _http_socket(settings) as http:
         async with Books.open(settings.database_url, keyring) as books:
-            await _open_doors(settings, books, clock, http, stop)
+            shifts = await _shifts(books, clock, stop)
+            devices = DevicesDoor(wiring(settings), books, clock, shifts)
+            await _open_doors(settings, books, clock, devices, http, stop)
 
 
-async def _open_doors(settings: Settings, books: Books, clock: Clock, http: socket.socket, stop: asyncio.Event) -> None:
-    devices = DevicesDoor(wiring(settings), books, clock)
+async def _open_doors(
+    settings: Settings, books: Books, clock: Clock, devices: DevicesDoor, http: socket.socket, stop: asyncio.Event
+) -> None:
     app = create_app(
         books,
         clock=clock,
@@ -134,6 +140,17 @@ async def _bring_up_to_date(database_url: str, stop: asyncio.Event) -> None:
     if not stop.is_set():
         for name in await migrate(database_url):
             log.info("The books are brought up to date: %s.", name)
+
+
+async def _shifts(books: Books, clock: Clock, stop: asyncio.Event) -> Shifts:
+    """What time messages came at depends on it, so nobody is heard before the books say it."""
+    while not stop.is_set():
+        try:
+            return await write_shift(books, clock)
+        except Refused as away:
+            log.warning("The books are waited for: %s", away.sentence)
+            await pause(_AGAIN_SECONDS, stop)
+    return REAL
 
 
 def _http_socket(settings: Settings) -> socket.socket:

@@ -21,6 +21,7 @@ from licet.postgres import storage
 from licet.postgres.books import Books
 from licet.refusals import Reason, Refused
 from licet.send import send
+from licet.shifts import Shift, Shifts
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 OTHER_PK = "RefrigeratX"
@@ -214,6 +215,23 @@ async def test_what_is_not_counted_stays(stored: Stored, server: Client, message
     assert not await stored.purge(before=later, counted={})
     assert await stored.purge(before=later, counted=await counted(server), product_key=PK)
     assert await everything(stored) == []
+
+
+async def test_messages_have_the_time_that_it_was_for_licet(
+    stored: Stored, server: Client, messages: list[StoredMessage]
+) -> None:
+    """From the fifth on it lived a year ahead."""
+    year, later = timedelta(days=365), messages[4:]
+    ahead = Stored(Shifts([Shift(later[0].at, year)]))
+    ahead.open(server)
+    whole = [each.at for each in messages[:4]] + [each.at + year for each in later]
+    assert [each.at for each in await everything(ahead)] == whole
+    found = await page(ahead, since=messages[3].at + timedelta(days=1), until=later[1].at + year)
+    assert [each.payload for each in found.messages] == [later[0].payload]
+    assert await ahead.purge(before=later[-1].at, counted=await counted(server), product_key=PK)
+    assert [each.payload for each in await everything(stored)] == [each.payload for each in later]
+    assert await ahead.purge(before=later[1].at + year, counted=await counted(server), product_key=PK)
+    assert [each.payload for each in await everything(stored)] == [each.payload for each in later[1:]]
 
 
 async def test_what_is_over_goes_of_everybody(stored: Stored, server: Client, messages: list[StoredMessage]) -> None:

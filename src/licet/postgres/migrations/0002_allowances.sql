@@ -22,6 +22,14 @@ CREATE TABLE message_streams (
     CONSTRAINT message_streams_pkey PRIMARY KEY (stream)
 );
 
+-- Since when, by the real time, licet's clock goes ahead of it and by how much; none, as long as it never was told to. The
+-- broker's messages bear the real time.
+CREATE TABLE clock_shifts (
+    since_at timestamptz NOT NULL,
+    ahead    interval    NOT NULL,
+    CONSTRAINT clock_shifts_pkey PRIMARY KEY (since_at)
+);
+
 -- Claims that are not counted yet. The row goes in the transaction that counts its messages: so each is counted once.
 CREATE TABLE message_claims (
     stream         text   COLLATE "C" NOT NULL REFERENCES message_streams,
