@@ -86,6 +86,16 @@ def test_it_installs_only_what_is_not_there(checkout: Callable[[str], Path], ins
     assert "-m\npip\ninstall" in done.stdout
 
 
+def test_a_checkout_that_cannot_be_written_is_said(checkout: Callable[[str], Path]) -> None:
+    folder = checkout("licet")
+    vendor = folder / "src" / "licet" / "web" / "static" / "vendor"
+    shutil.rmtree(vendor)
+    vendor.touch()  # nothing can be put into it, not even by root
+    done = say([folder / "licet", "up"])
+    assert done.returncode == 1
+    assert "let the owner of this checkout run ./licet once" in done.stderr
+
+
 def test_a_link_to_it_finds_its_checkout(checkout: Callable[[str], Path], tmp_path: Path) -> None:
     folder = checkout("licet")
     (tmp_path / "link").symlink_to(folder / "licet")
