@@ -1,5 +1,7 @@
 """`licet doctor`: what it says of engines that are there, of others that are not, and of keys that cannot be read."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,17 +65,39 @@ def test_another_server_program_that_does_not_run_is_named(
 
 
 def test_a_running_up_is_asked_where_its_engines_are(
-    settings: Callable[..., Settings], database_url: str, start_nats: Callable[..., Nats]
+    settings: Callable[..., Settings],
+    database_url: str,
+    start_nats: Callable[..., Nats],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     said = settings()
     said.data.mkdir()
     running = run_file.Running(
-        url="", token="", mqtt_host="", mqtt_port=1, database_url=database_url, nats_url=start_nats().url
+        url="", public_url="", token="", mqtt_host="", mqtt_port=1, database_url=database_url, nats_url=start_nats().url
     )
-    run_file.write(said.data, running, {})
+    run_file.write(said.data, running, {"supervisor": os.getpid()})
     assert doctor.main(said) == 0
+    assert "licet runs here" in capsys.readouterr().out
     run_file.remove(said.data)
     assert run_file.read(said.data) is None
+
+
+def test_one_that_was_killed_is_told_from_one_that_runs(
+    settings: Callable[..., Settings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = settings()
+    said.data.mkdir()
+    nobody = f"postgresql://licet@/licet?host={tmp_path}"
+    killed = run_file.Running(
+        url="", public_url="", token="", mqtt_host="", mqtt_port=1, database_url=nobody, nats_url="nats://127.0.0.1:1"
+    )
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    run_file.write(said.data, killed, {"supervisor": ended.pid})
+    assert doctor.main(said) == 1
+    found = capsys.readouterr().out.splitlines()
+    assert found[0].startswith("WRONG licet did not end in order here")
+    assert not [line for line in found[1:] if line.startswith("WRONG")]
 
 
 def test_keys_that_are_lost_or_open_to_others_are_named(

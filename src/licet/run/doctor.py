@@ -6,11 +6,12 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from licet.postgres.version import OLDEST, server_version
 from licet.run import key_file, run_file
-from licet.run.child import NotReadyError
+from licet.run.child import NotReadyError, is_alive
 from licet.run.config import Settings
 from licet.run.nats_engine import greeting, shipped_server
 from licet.run.postgres_engine import program
@@ -22,10 +23,17 @@ Finding = tuple[bool, str]
 
 def main(settings: Settings) -> int:
     """Print what was found, one line each. Returns 0 only if all is well."""
-    findings = [*_database(settings), *_nats(settings), *_kept(settings)]
+    findings = [*_life(settings), *_database(settings), *_nats(settings), *_kept(settings)]
     for well, sentence in findings:
         print("ok   " if well else "WRONG", sentence)
     return 0 if all(well for well, _ in findings) else 1
+
+
+def _life(settings: Settings) -> Iterator[Finding]:
+    if _running(settings):
+        yield True, f"licet runs here, on {settings.data}"
+    elif run_file.read(settings.data):
+        yield False, "licet did not end in order here, and does not run; ./licet up starts it, and loses nothing"
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
@@ -77,8 +85,10 @@ def _kept(settings: Settings) -> Iterator[Finding]:
             yield mode == 0, f"{settings.key_file} can be read, and by nobody else"
 
 
-def _running(settings: Settings) -> dict[str, str]:
-    return run_file.read(settings.data) or {}
+def _running(settings: Settings) -> dict[str, Any]:
+    """What an `up` says of itself; nothing when it was killed and could not take it back."""
+    said = run_file.read(settings.data) or {}
+    return said if said and is_alive(said["pids"]["supervisor"]) else {}
 
 
 def _program(name: str, path: Path, *oldest: int) -> Finding:
