@@ -2,9 +2,10 @@
 
 By turns, over the same messages of so many devices in one stream, headers only:
 
-- ``licet``: the reader as it runs in licet, until all is counted in the books; and ``folded``, until the day's counters
-  hold it as well.
-- ``bare``: the same heads pulled over a bare socket in whole chunks, counted by their last line, with no books at all.
+- ``licet``: the reader as it runs in licet (so it knows devices that it has counted before), until all is counted in
+  the books, folding meanwhile; and ``folded``, until the day's counters hold all of it.
+- ``bare``: the same heads pulled over a bare socket in whole chunks, subject and size cut out by one pattern, with no
+  books at all; and ``unread``, where nobody looks at them but to see how many there are.
 - ``nats-py``: a stock client fetches them and does nothing with them.
 
     python bench/metering.py [--messages 400000] [--devices 100000] [--rounds 5]
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import json
 import random
+import re
 import statistics
 import tempfile
 import time
@@ -28,6 +30,7 @@ from nats.js.client import JetStreamContext
 
 from licet.accounts import PLATFORM, FreeCodes, Kind, Mode
 from licet.allowances import messages_in
+from licet.broker import reader as reader_module
 from licet.broker.reader import Reader
 from licet.broker.server import LICET, server_config
 from licet.broker.streams import MESSAGES, make_streams
@@ -51,6 +54,8 @@ PASSWORD = "bench"
 KEYRING = Keyring({1: bytes(32)}, 1)
 PAGE = 10_000
 BATCH = 20_000
+END = b"\r\n\r\n\r\n"
+HEAD = re.compile(rb"HMSG ([^ ]+) [^\r]+\r\n(?:[^\r]+\r\n)*?Nats-Msg-Size: (\d+)\r\n\r\n\r\n")
 SIZES = (1, 20, 100, 100, 200, 512, 513, 1024, 2000, 5120)
 
 
@@ -108,7 +113,7 @@ async def consumer(jetstream: JetStreamContext) -> str:
     return made.name
 
 
-async def bare(listen: Listen, jetstream: JetStreamContext, messages: int) -> None:
+async def bare(listen: Listen, jetstream: JetStreamContext, messages: int, *, read: bool = True) -> None:
     next_ones = f"$JS.API.CONSUMER.MSG.NEXT.{MESSAGES}.{await consumer(jetstream)}".encode()
     reader, writer = await asyncio.open_connection(listen.host, listen.nats_port, limit=2**21)
     await reader.readline()
@@ -124,8 +129,9 @@ async def bare(listen: Listen, jetstream: JetStreamContext, messages: int) -> No
         tail = b""
         while found < min(begin + BATCH, messages):
             chunk = tail + await reader.read(2**20)
-            found += chunk.count(b"\r\n\r\n\r\n")
-            tail = chunk[-5:] if not chunk.endswith(b"\r\n\r\n\r\n") else b""
+            end = chunk.rfind(END) + len(END)
+            found += len(HEAD.findall(chunk, 0, end)) if read else chunk.count(END, 0, end)
+            tail = chunk[end:]
     writer.close()
     assert found == messages, found
 
@@ -164,15 +170,20 @@ def sum_of(database_url: str) -> int:
     return int(row[0])
 
 
-async def compare(arguments: argparse.Namespace, folder: Path) -> None:
-    messages = arguments.messages
+def engines(folder: Path) -> tuple[Nats, Postgres]:
     port = free_port("127.0.0.1", 0)
     listen = Listen("127.0.0.1", port, free_port("127.0.0.1", 0, besides=[port]))
     config = server_config(
         host=listen.host, nats_port=listen.nats_port, mqtt_port=listen.mqtt_port, store_dir=folder / "nats" / "streams",
         issuer=issuer_of(new_seed()), password=PASSWORD,
     )  # fmt: skip
-    server, engine = Nats(folder / "nats", config, listen), Postgres(folder / "postgres")
+    return Nats(folder / "nats", config, listen), Postgres(folder / "postgres")
+
+
+async def compare(arguments: argparse.Namespace, folder: Path) -> None:
+    messages = arguments.messages
+    server, engine = engines(folder)
+    listen = server.listen
     server.start()
     engine.start()
     rates: dict[str, list[float]] = {}
@@ -187,14 +198,18 @@ async def compare(arguments: argparse.Namespace, folder: Path) -> None:
             while (await jetstream.stream_info(MESSAGES)).state.messages < messages:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.1)
 
+            reader_module.LOOK_AGAIN_SECONDS = 0.0  # the books forget what it has seen
+            reader = Reader(books, clock, urls=[server.url], password=PASSWORD)
+
             async def licet() -> None:
-                await counted(Reader(books, clock, urls=[server.url], password=PASSWORD), books, messages)
+                await counted(reader, books, messages)
 
             async def folded() -> None:
                 await fold(books, now=clock())
 
             turns: dict[str, Callable[[], Awaitable[None]]] = {
                 "bare": lambda: bare(listen, jetstream, messages),
+                "unread": lambda: bare(listen, jetstream, messages, read=False),
                 "nats-py": lambda: nats_py(jetstream, messages),
                 "licet": licet,
                 "folded": folded,
@@ -220,7 +235,7 @@ def report(seconds: dict[str, list[float]], messages: int) -> None:
         median = messages / statistics.median(each)
         print(f"{name:8} {median:8.0f} messages/s   ({messages / max(each):.0f} to {messages / min(each):.0f})")
     for name in ("licet", "folded"):
-        for limit in ("bare", "nats-py"):
+        for limit in ("bare", "unread", "nats-py"):
             ratios = [base / own for own, base in zip(seconds[name], seconds[limit], strict=True)]
             print(f"P4 {name} / {limit}: {statistics.median(ratios):.2f}   ({min(ratios):.2f} to {max(ratios):.2f})")
 

@@ -46,7 +46,7 @@ _NO_MORE = (b"404", b"408")
 #: Subject (without the server's own prefix), tens of seconds since 1970, QoS (empty: not by MQTT), bytes of payload.
 #: The time is licet's.
 Head = tuple[bytes, bytes, bytes, bytes]
-TENS = 1
+TENS, QOS = 1, 2
 
 
 class ReadingError(Exception):

@@ -39,13 +39,14 @@ from licet.postgres.usage import Claim
 from licet.refusals import Refused
 from licet.shifts import REAL, Shifts
 
-MOST = 100_000
+# So much that a device's messages come together; with fewer at a time each costs more.
+MOST = 200_000
 LANES = 2
 
 PAUSE_SECONDS = 0.25
 FOLD_SECONDS = 1.0
 # Folding takes at most this part of the time: one in so many and one.
-FOLD_RESTS = 3
+FOLD_RESTS = 9
 MEASURE_SECONDS = 2.0
 # Somebody else's claim may have been left behind: look now and then, though nothing new has come.
 LOOK_AGAIN_SECONDS = 5.0

@@ -4,22 +4,37 @@ What counts, and how much, the noun ``allowances`` says; here it is asked once a
 not count, and not once about each message.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections import defaultdict
+from collections.abc import Sequence
+from operator import itemgetter
 
-from licet.allowances import UNCOUNTED, Direction, counted, messages_in
-from licet.broker.heads import Head
+from licet.allowances import MESSAGE_BYTES, UNCOUNTED, Direction, counted, messages_in
+from licet.broker.heads import QOS, TENS, Head
 from licet.postgres.usage import Tally
 
 #: Of MQTT's messages at these QoS a stream of one's own holds second copies; the first are in the server's own stream.
 ACKNOWLEDGED = (b"1", b"2")
 
 _TENS_IN_A_SLOT = 90  # 900 seconds
-_MAY_NOT_COUNT = tuple({each.topic.split("/")[0].encode() for each in UNCOUNTED})
+_MAY_NOT_COUNT = tuple({each.topic.split("/")[0] for each in UNCOUNTED})
 _DIRECTIONS = tuple(Direction)
 _PARTS = 4
 
-_Used = list[Any]  # messages, bytes, and what class they may be of
+# One number holds what is summed, so that a message costs one addition: bytes, messages, and how many of these are no
+# longer than one.
+_BYTES, _SHORT = 48, 80  # where the second and the third begin
+_ALL_BYTES, _MASK = (1 << _BYTES) - 1, (1 << _SHORT - _BYTES) - 1
+_tens = itemgetter(TENS)
+
+
+class _Sizes(dict[bytes, int]):
+    """What a message of a size adds."""
+
+    def __missing__(self, size: bytes) -> int:
+        payload_bytes = int(size)
+        short = payload_bytes <= MESSAGE_BYTES
+        found = self[size] = payload_bytes + (messages_in(payload_bytes) << _BYTES) + (short << _SHORT)
+        return found
 
 
 class Sums:
@@ -29,55 +44,58 @@ class Sums:
     """
 
     def __init__(self, *, only_unacknowledged: bool = False) -> None:
-        self._passed_over = ACKNOWLEDGED if only_unacknowledged else ()
-        self._used: dict[int, dict[bytes, _Used]] = {}
-        self._slots: dict[bytes, dict[bytes, _Used]] = {}  # the same, by tens of seconds
-        self._sizes: dict[bytes, tuple[int, int]] = {}
+        self._only_unacknowledged = only_unacknowledged
+        self._sizes = _Sizes()
+        self._used: defaultdict[int, defaultdict[bytes, int]] = defaultdict(lambda: defaultdict(int))
 
-    def add(self, heads: Iterable[Head]) -> None:
-        """Tally these as well. What is looked up for each of a hundred thousand is kept at hand."""
-        sizes, slots, passed_over = self._sizes, self._slots, self._passed_over
-        for subject, tens, qos, size in heads:
-            if qos in passed_over:
-                continue
-            measured = sizes.get(size)
-            if measured is None:
-                measured = sizes[size] = (messages_in(int(size)), int(size))
-            subjects = slots.get(tens)
-            if subjects is None:
-                subjects = slots[tens] = self._used.setdefault(int(tens) // _TENS_IN_A_SLOT, {})
-            used = subjects.get(subject)
-            if used is None:
-                used = subjects[subject] = [0, 0, _class_of(subject)]
-            used[0] += measured[0] if used[2] is None else counted(used[2][0], used[2][1], measured[1])
-            used[1] += measured[1]
+    def add(self, heads: Sequence[Head]) -> None:
+        """Tally these as well."""
+        if self._only_unacknowledged:
+            heads = [head for head in heads if head[QOS] not in ACKNOWLEDGED]
+        slots = {tens: int(tens) // _TENS_IN_A_SLOT for tens in set(map(_tens, heads))}
+        sizes = self._sizes
+        if len(set(slots.values())) == 1:
+            used = self._used[next(iter(slots.values()))]
+            for subject, _, _, size in heads:
+                used[subject] += sizes[size]
+        else:
+            for subject, tens, _, size in heads:
+                self._used[slots[tens]][subject] += sizes[size]
 
     def tallies(self) -> list[Tally]:
-        """One for each device and slot."""
-        sums: dict[tuple[str, str, int], list[int]] = {}
-        for slot, subjects in self._used.items():
-            for subject, (messages, payload_bytes, _) in subjects.items():
-                direction, product_key, device_key, _ = _parted(subject)
-                if direction not in _DIRECTIONS:
-                    continue
-                of = sums.setdefault((product_key, device_key, slot), [0, 0, 0])
-                of[direction == Direction.DOWN] += messages
-                of[2] += payload_bytes
-        return [Tally(*names, *of) for names, of in sums.items()]
+        """One for each device, slot and direction."""
+        tallies = []
+        for slot, used in self._used.items():
+            ups: defaultdict[tuple[str, str], int] = defaultdict(int)
+            downs: defaultdict[tuple[str, str], int] = defaultdict(int)
+            for subject, sum_ in used.items():
+                direction, product_key, device_key, rest = _parted(subject)
+                may_count = not rest.startswith(_MAY_NOT_COUNT)
+                counts = sum_ if may_count else _without_uncounted(direction, rest, sum_)
+                if direction == "up":
+                    ups[product_key, device_key] += counts
+                elif direction == "down":
+                    downs[product_key, device_key] += counts
+            tallies += [
+                Tally(*names, slot, sum_ >> _BYTES & _MASK, 0, sum_ & _ALL_BYTES) for names, sum_ in ups.items()
+            ]
+            tallies += [
+                Tally(*names, slot, 0, sum_ >> _BYTES & _MASK, sum_ & _ALL_BYTES) for names, sum_ in downs.items()
+            ]
+        return tallies
 
 
-def _parted(subject: bytes) -> list[str]:
+def _without_uncounted(direction: str, rest: str, sum_: int) -> int:
+    """Of messages of a class that does not count, only those that are longer than one do."""
+    if direction in _DIRECTIONS and not counted(Direction(direction), topic_of(rest.encode()), 0):
+        return sum_ - ((sum_ >> _SHORT) << _BYTES)
+    return sum_
+
+
+def _parted(subject: bytes) -> Sequence[str]:
     """Direction, product key, device key and the rest, empty where there is nothing."""
     parts = subject.decode(errors="backslashreplace").split(".", 3)
     return parts if len(parts) == _PARTS else parts + [""] * (_PARTS - len(parts))
-
-
-def _class_of(subject: bytes) -> tuple[Direction, str] | None:
-    """Direction and topic of what may not count."""
-    parts = subject.split(b".", 3)
-    if len(parts) == _PARTS and parts[3].startswith(_MAY_NOT_COUNT) and parts[0].decode() in _DIRECTIONS:
-        return Direction(parts[0].decode()), topic_of(parts[3])
-    return None
 
 
 def topic_of(subject: bytes) -> str:

@@ -222,9 +222,9 @@ def test_e3_classes_that_do_not_count(direction: Direction, topic: str, size: in
 def test_a_slot_is_a_quarter_of_an_hour() -> None:
     begins = 1_795_000_500
     assert begins % 900 == 0
-    found = tally([head(".t", 1, at=at) for at in (begins - 1, begins, begins + 899, begins + 900)])
+    found = tally([head(".t", 1, at=at) for at in (begins, begins - 1, begins + 899, begins + 900)])
     slot = begins // 900
-    assert found == [
+    assert sorted(found) == [
         Tally(PK, DK, slot - 1, 1, 0, 1),
         Tally(PK, DK, slot, 2, 0, 2),
         Tally(PK, DK, slot + 1, 1, 0, 1),
