@@ -97,13 +97,16 @@ class Fleet:
                 raise
 
     async def bills(self) -> list[Any]:
-        """What there is of bills and of the ledger, but for ids and for when it was written down."""
+        """What there is of bills and of the ledger, but for ids and for when it was written down.
+
+        Of two top-ups that were bought at one instant and expire at one instant either may be drawn first.
+        """
         closed = await statements_of(self.books, self.account_id, limit=MANY)
         rows = await ledger.page(self.books, self.account_id, Usage.MESSAGES, before=None, limit=MANY)
-        return [
-            [(each.month, each.charges, each.lines) for each in closed],
-            [(row.at, row.type, row.quantity, row.balance, row.month) for row in rows],
-        ]
+        changes: Counter[Any] = Counter()
+        for row in rows:
+            changes[row.at, row.type, row.month] += row.quantity
+        return [[(each.month, each.charges, each.lines) for each in closed], changes]
 
 
 async def a_fleet(books: Books, zone: str = "UTC") -> Fleet:

@@ -53,16 +53,22 @@ WITH allowed AS (
         LIMIT 1
     ) k
     WHERE p.account_id = ANY (%(account_ids)s::text[])
+), waiting AS (
+    SELECT e.device_id, e.used_on, sum(e.up + e.down) AS used
+    FROM message_deltas e
+    WHERE e.used_on BETWEEN %(first)s AND %(last)s
+    GROUP BY e.device_id, e.used_on
 ), used AS (
-    SELECT coalesce(c.device_id, u.device_id) AS device_id, coalesce(c.used_on, u.used_on) AS used_on,
-           coalesce(c.used, 0) + coalesce(u.used, 0) AS used
-    FROM (SELECT m.device_id, m.used_on, m.up + m.down AS used
-          FROM message_counts m
-          WHERE m.used_on BETWEEN %(first)s AND %(last)s) c
-    FULL JOIN (SELECT e.device_id, e.used_on, sum(e.up + e.down) AS used
-               FROM message_deltas e
-               WHERE e.used_on BETWEEN %(first)s AND %(last)s
-               GROUP BY e.device_id, e.used_on) u ON u.device_id = c.device_id AND u.used_on = c.used_on
+    -- Most used less than anybody is allowed: only of the others is asked what their allowance is.
+    SELECT m.device_id, m.used_on, (m.up + m.down + coalesce(e.used, 0))::bigint AS used
+    FROM message_counts m
+    LEFT JOIN waiting e ON e.device_id = m.device_id AND e.used_on = m.used_on
+    WHERE m.used_on BETWEEN %(first)s AND %(last)s
+      AND m.up + m.down + coalesce(e.used, 0) > (SELECT min(g.messages_per_day) FROM packages g)
+    UNION ALL
+    SELECT e.device_id, e.used_on, e.used::bigint
+    FROM waiting e
+    WHERE NOT EXISTS (SELECT FROM message_counts m WHERE m.device_id = e.device_id AND m.used_on = e.used_on)
 ), billed AS (
     SELECT b.device_id, b.used_on, sum(b.excess)::bigint AS excess
     FROM statement_parts b
@@ -78,6 +84,7 @@ WITH allowed AS (
     JOIN allowed w ON w.product_id = d.product_id AND w.used_on = u.used_on
     LEFT JOIN billed b ON b.device_id = u.device_id AND b.used_on = u.used_on
     WHERE u.used > w.messages_per_day + coalesce(b.excess, 0) AND NOT d.virtual
+    ORDER BY w.account_id, w.product_id, u.device_id, u.used_on
     RETURNING account_id, excess
 )
 SELECT r.account_id, sum(r.excess)::bigint FROM written r GROUP BY r.account_id;

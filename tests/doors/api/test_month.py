@@ -111,6 +111,7 @@ async def test_top_ups_and_their_ledger(stage: Stage) -> None:
     bought = await buys(stage, 1000, "PO-1", expires_at="2026-04-01T00:00:00Z")
     assert (bought["origin"], bought["quantity"], bought["left"]) == ("purchase", 1000, 545)
     assert await buys(stage, 1000, "PO-1", expires_at="2026-04-01T00:00:00Z") == bought
+    stage.clock.move(seconds=1)
     given = await buys(stage, 7, "sorry", origin="gift")
     ledger = stage.made(await stage.bob.get("/v1/ledger/messages"))
     assert (ledger["balance"], ledger["next_expiry_at"]) == (552, "2026-04-01T00:00:00Z")
