@@ -86,8 +86,10 @@ async def report(books: Books, told: Sequence[Report], *, by: By, now: datetime)
         late = await hold_late(bound, ((product_key, slot) for product_key, _, slot in used), now=now)
         if used:
             # Their payload is not stored with us.
-            strangers = await count(bound, [Tally(*key, up, down, 0) for key, (up, down) in used.items()])
+            tallies = [Tally(*key, up, down, 0) for key, (up, down) in used.items()]
+            strangers = await count(bound, tallies)
             assert not strangers, "devices and products are never removed"
+            await reports.note_reported(bound, tallies)
         if late:
             await statements.note_late(bound, late)
         if doubtful:

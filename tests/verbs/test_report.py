@@ -57,6 +57,16 @@ async def test_a_report_counts_once_for_ever(trade: Trade) -> None:
     assert await used(trade) == 1700
 
 
+async def test_what_was_reported_is_no_difference_from_the_streams(trade: Trade) -> None:
+    """It is among what a device used, and left out of what a recount of the streams is held against."""
+    await sold(trade)
+    await report(trade.books, [told(trade, 1, 1600)], by=COLLECTOR, now=NOON)
+    for _ in range(2):
+        assert await used(trade) == 1600
+        assert (await usage.counted_on(trade.books, NOON.date(), None)).used == {}
+        await fold(trade.books, now=NOON)
+
+
 async def test_another_source_may_use_the_same_id(trade: Trade) -> None:
     await sold(trade)
     batch = [told(trade, 1, 10), told(trade, 1, 10, source="another gateway")]

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from licet.postgres.books import Books
 from licet.postgres.queries import queries
+from licet.postgres.usage import Tally
 
 _sql = queries("reports")
 
@@ -40,6 +41,17 @@ async def remember(books: Books, keys: Sequence[Key], *, now: datetime) -> set[i
         now=now,
     )
     return {row[0] for row in rows}
+
+
+async def note_reported(books: Books, tallies: Sequence[Tally]) -> None:
+    await books.run(
+        _sql.note_reported,
+        product_keys=[tally.product_key for tally in tallies],
+        device_keys=[tally.device_key for tally in tallies],
+        slots=[tally.slot for tally in tallies],
+        ups=[tally.up for tally in tallies],
+        downs=[tally.down for tally in tallies],
+    )
 
 
 async def quarantine_size(books: Books) -> int:

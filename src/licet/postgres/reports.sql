@@ -25,6 +25,17 @@ SELECT t.place - 1
 FROM new n
 JOIN told t ON t.account_id = n.account_id AND t.source = n.source AND t.id = n.id;
 
+-- note_reported --
+-- What was counted of reports, by device and day of its account's calendar: so that a day can be held against the streams.
+INSERT INTO reported_messages (used_on, device_id, up, down)
+SELECT (to_timestamp(t.slot * 900.0) AT TIME ZONE a.time_zone)::date, d.id, sum(t.up), sum(t.down)
+FROM unnest(%(product_keys)b::text[], %(device_keys)b::text[], %(slots)b::bigint[], %(ups)b::integer[],
+            %(downs)b::integer[]) AS t (product_key, device_key, slot, up, down)
+JOIN products p ON p.product_key = t.product_key
+JOIN accounts a ON a.id = p.account_id
+JOIN devices d ON d.product_id = p.id AND d.device_key = t.device_key
+GROUP BY 1, 2;
+
 -- quarantine_size --
 -- How much is in quarantine; counted up to 100,000, so that asking costs little whatever was sent.
 SELECT count(*) FROM (SELECT q.id FROM quarantine q LIMIT 100000) k;

@@ -415,6 +415,15 @@ CREATE TABLE usage_reports (
     CONSTRAINT usage_reports_pkey PRIMARY KEY (account_id, source, id)
 );
 
+-- What these reports came to, by device and day: it is among the counters, and was never in a stream.
+CREATE TABLE reported_messages (
+    used_on   date    NOT NULL,
+    device_id bigint  NOT NULL,
+    up        integer NOT NULL,
+    down      integer NOT NULL
+);
+CREATE INDEX reported_messages_day ON reported_messages (used_on, device_id);
+
 -- Files that devices are upgraded with; their bytes lie in licet's own folder, by their hash.
 CREATE TABLE firmwares (
     id          text COLLATE "C" DEFAULT 'fmw_' || left(replace(gen_random_uuid()::text, '-', ''), 20),

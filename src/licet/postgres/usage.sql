@@ -40,16 +40,20 @@ FROM message_streams s
 ORDER BY s.stream;
 
 -- counted_on --
--- All of one instant: what was counted of a day of the accounts' calendars, device by device; which products there are,
+-- All of one instant: what was counted of a day of the accounts' calendars, device by device, less what was reported from
+-- outside and was never in a stream; which products there are,
 -- and in which time zones; how far each stream was claimed; and which claims were not counted yet.
 SELECT 'device', p.product_key, d.device_key, sum(u.up)::bigint, sum(u.down)::bigint
 FROM (SELECT c.device_id, c.up, c.down FROM message_counts c WHERE c.used_on = %(on)s
       UNION ALL
-      SELECT m.device_id, m.up, m.down FROM message_deltas m WHERE m.used_on = %(on)s) u
+      SELECT m.device_id, m.up, m.down FROM message_deltas m WHERE m.used_on = %(on)s
+      UNION ALL
+      SELECT r.device_id, -r.up, -r.down FROM reported_messages r WHERE r.used_on = %(on)s) u
 JOIN devices d ON d.id = u.device_id
 JOIN products p ON p.id = d.product_id
 WHERE %(account_id)s::text IS NULL OR p.account_id = %(account_id)s
 GROUP BY p.product_key, d.device_key
+HAVING sum(u.up) <> 0 OR sum(u.down) <> 0
 UNION ALL
 SELECT 'product', p.product_key, a.time_zone, 0, 0
 FROM products p

@@ -1,14 +1,12 @@
-"""What was used, on the command line; and `licet reconcile`: a day is counted again, and held against the books."""
+"""`licet reconcile`: a day is counted again from the streams, and held against the books."""
 
 import asyncio
 from dataclasses import replace
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from licet.allowances import Usage
 from licet.broker.heads import ReadingError
 from licet.broker.recount import Recounted, differences, recount_from
 from licet.postgres import shifts, usage
@@ -16,23 +14,10 @@ from licet.postgres.books import Books
 from licet.postgres.usage import CountedOn
 from licet.refusals import Refused
 from licet.run import data_folder, key_file, run_file
-from licet.run.asking import Ask, Limit, OfAccount, OfProduct, asking
 from licet.run.config import Resolved, Settings
 from licet.run.flags import with_settings
 from licet.run.tables import print_many
 
-_USED = {
-    "on": "on",
-    "product": "product_key",
-    "device": "device_key",
-    "used": "used",
-    "covered": "covered",
-    "excess": "excess",
-    "up": "up",
-    "down": "down",
-    "bytes": "bytes",
-    "allowance": "allowance",
-}
 _COLUMNS = {
     "product": "product_key",
     "device": "device_key",
@@ -45,63 +30,8 @@ _COLUMNS = {
 
 
 def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    app.command("usage")(usage_command)
+    """Add the command to the command line."""
     app.command("reconcile")(reconcile_command)
-
-
-class Period(StrEnum):
-    DAY = "day"
-    MONTH = "month"
-
-
-class Whose(StrEnum):
-    TOTAL = "total"
-    PRODUCT = "product"
-    DEVICE = "device"
-
-
-@asking
-def usage_command(
-    ask: Ask,
-    kind: Annotated[Usage, typer.Argument(metavar="KIND", help="messages, ota or storage.")],
-    *,
-    account: OfAccount = None,
-    product: OfProduct = None,
-    device: Annotated[str | None, typer.Option("--device", metavar="DK", help="A device of that product.")] = None,
-    first: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="Month to date if not said.")
-    ] = None,
-    last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Up to and with this day.")
-    ] = None,
-    by: Annotated[Period, typer.Option("--by", help="A line for each of them.")] = Period.DAY,
-    whose: Annotated[Whose, typer.Option("--whose", help="In total, or of each.")] = Whose.TOTAL,
-    limit: Limit = 400,
-) -> None:
-    """Show what was used, what an allowance covered, and what is excess; by days of the account's calendar."""
-    found = ask.licet.listed(
-        "usage",
-        kind.value,
-        limit=limit,
-        account_id=ask.account_id_if(account),
-        product_key=product,
-        device_key=device,
-        **{"from": first and first.date(), "to": last and last.date()},
-        by=by,
-        whose=whose,
-    )
-    ask.tell_many(found, _columns(found.said["data"]))
-
-
-def _columns(used: list[dict[str, object]]) -> dict[str, str]:
-    """What is said of this kind, and of nobody in particular or of whom."""
-    always = {"on", "used", "covered", "excess"}
-    return {
-        name: place
-        for name, place in _USED.items()
-        if place in always or any(each.get(place) is not None for each in used)
-    }
 
 
 @with_settings
@@ -112,8 +42,8 @@ def reconcile_command(
 ) -> None:
     """Count a day's messages again from the streams, and print where the books say otherwise: nowhere.
 
-    It goes as far back as messages are stored. Use that was reported from outside is in the books alone, and what was
-    counted before an account changed its time zone lies in the days of the old one.
+    It goes as far back as messages are stored. Use that was reported from outside was never in a stream and is left out;
+    what was counted before an account changed its time zone lies in the days of the old one.
     """
     try:
         counted, recounted = asyncio.run(_both(_reached(said.settings), day.date(), account))
