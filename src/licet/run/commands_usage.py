@@ -42,8 +42,8 @@ def reconcile_command(
 ) -> None:
     """Count a day's messages again from the streams, and print where the books say otherwise: nowhere.
 
-    It goes as far back as messages are stored. Use that was reported from outside was never in a stream and is left out;
-    what was counted before an account changed its time zone lies in the days of the old one.
+    It goes as far back as messages are stored. Use that was reported from outside was never in a stream, and is left
+    out; what was counted before an account changed its time zone lies in the days of the old one.
     """
     try:
         counted, recounted = asyncio.run(_both(_reached(said.settings), day.date(), account))
