@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -157,3 +158,11 @@ def _wait_for(done: Callable[[], bool], within: float = 20.0) -> None:
     while not done():
         assert time.monotonic() < give_up
         time.sleep(0.02)
+
+
+def test_a_taken_port_is_passed_over_and_any_other_trouble_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert free_port("127.0.0.1", port) > port
+    with pytest.raises(OSError, match=r"port 8080 of 192\.0\.2\.1 cannot be listened on"):
+        free_port("192.0.2.1", 8080)  # nobody's address, by agreement

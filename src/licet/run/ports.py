@@ -1,5 +1,6 @@
 """A taken port is no reason not to start: the next free one will do, as long as we say so."""
 
+import errno
 import socket
 from collections.abc import Collection
 
@@ -24,8 +25,10 @@ def _is_free(host: str, port: int) -> bool:
         try:
             tried.bind((host, port))
             tried.listen(1)
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise OSError(f"port {port} of {host} cannot be listened on: {error.strerror}") from error
     return True
 
 
