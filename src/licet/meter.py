@@ -98,7 +98,7 @@ async def fold(books: Books, *, now: datetime) -> Folded:
             if not await take_turn(bound, Work.FOLDING) or not (days := await usage.days_to_fold(bound)):
                 break
             await usage.make_partitions(bound, days)
-            crossed = await usage.fold(bound, most=_BITE)
+            crossed = await usage.fold(bound, days, most=_BITE)
             warnings = [
                 (each, percent)
                 for each in crossed

@@ -145,6 +145,22 @@ async def test_in_block_mode_a_device_is_cut_off_until_midnight(trade: Trade) ->
     assert [each["device_keys"] for each in cut] == [["thermo1"]]
 
 
+async def test_what_is_counted_while_others_are_folded_waits_for_the_next_time(trade: Trade) -> None:
+    """The first message of a month may come between seeing which months there are, and folding."""
+    await in_stock(trade, "thermo1")
+    next_month = NOON + 31 * DAY
+    await uses(trade, "thermo1", 5)
+    async with trade.books.transaction() as books:
+        days = await usage.days_to_fold(books)
+        await usage.make_partitions(books, days)
+        await uses(trade, "thermo1", 7, at=next_month)
+        await usage.fold(books, days, most=10)
+        assert await usage.days_to_fold(books) == [next_month.date()]
+    await fold(trade.books, now=next_month)
+    assert (await day_of(trade)).used == 5
+    assert (await day_of(trade, next_month.date())).used == 7
+
+
 async def test_warnings_are_told_once_per_device_and_day(trade: Trade) -> None:
     """E4: at 70, 90 and 100 per cent, in charge mode nobody is cut off."""
     await in_stock(trade, "thermo1", "thermo2", messages=100)

@@ -201,8 +201,8 @@ class Crossing:
         return max(0, self.used - self.allowance) - max(0, self.before - self.allowance)
 
 
-async def fold(books: Books, *, most: int) -> list[Crossing]:
-    rows = await books.all(_sql.fold, most=most, percents=list(WARNINGS), first_percent=min(WARNINGS))
+async def fold(books: Books, days: Sequence[date], *, most: int) -> list[Crossing]:
+    rows = await books.all(_sql.fold, days=list(days), most=most, percents=list(WARNINGS), first_percent=min(WARNINGS))
     return [
         Crossing(row[0], row[1], row[2], row[3], row[4], Mode(row[5]), row[6], row[7], row[8], row[9]) for row in rows
     ]

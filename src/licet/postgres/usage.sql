@@ -122,13 +122,14 @@ LIMIT %(limit)s;
 SELECT DISTINCT d.used_on FROM message_deltas d ORDER BY d.used_on;
 
 -- fold --
--- Deltas become the day's counters, each once: so many of them at a time. Only one transaction folds at a time. Returned:
+-- Deltas of these days become the day's counters, each once: so many of them at a time; deltas of other days, that came
+-- meanwhile, wait for the next time, when there is a partition for them. Only one transaction folds at a time. Returned:
 -- devices whose use went past 70, 90 or 100 per cent of that day's allowance by this, and all that are beyond it of
 -- accounts that block; with the account's mode on that day, the day's end, and the use before and after. A virtual device
 -- has no allowance to exceed.
 WITH taken AS (
     DELETE FROM message_deltas
-    WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM message_deltas d LIMIT %(most)s))
+    WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM message_deltas d WHERE d.used_on = ANY (%(days)b::date[]) LIMIT %(most)s))
     RETURNING used_on, device_id, up, down
 ), tallied AS (
     SELECT t.used_on, t.device_id, least(sum(t.up), 1000000000)::integer AS up, least(sum(t.down), 1000000000)::integer AS down
