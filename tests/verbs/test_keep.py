@@ -255,7 +255,7 @@ async def test_a_device_that_is_cut_off_is_sent_nothing(trade: Trade, package: P
         used_on=on(0),
         mode=Mode.BLOCK,
         ends_at=NOON + HOUR,
-        percent=100,
+        before=0,
         used=1500,
         allowance=1500,
     )
