@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tests.simulation.model import rules
+from tests.simulation.model.terms import ZONES
 from tests.simulation.model.world import No, World
 from tests.simulation.stage import FREE_CODES, Stage
 
@@ -34,7 +35,7 @@ class OpenAccount:
 
     async def do(self, stage: Stage, _world: World, now: datetime) -> object:
         account = await open_account(
-            stage.books, name=self.name, kind=Kind(self.kind), time_zone="Europe/Berlin", mode=Mode.CHARGE,
+            stage.books, name=self.name, kind=Kind(self.kind), time_zone=ZONES[self.name], mode=Mode.CHARGE,
             data_center="local", free=FREE_CODES, by=PLATFORM, now=now,
         )  # fmt: skip
         stage.accounts[self.name] = account.id
@@ -179,8 +180,8 @@ class Upgrade:
         )
         return product.package.name if product.package else None
 
-    def expect(self, world: World, _now: datetime) -> object:
-        return rules.upgrade(world, self.product, self.package, force=self.force, by=self.by)
+    def expect(self, world: World, now: datetime) -> object:
+        return rules.upgrade(world, self.product, self.package, force=self.force, by=self.by, at=now)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 It happens from outside: these are licet's own books, which count the statements that a verb makes through them.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -76,6 +76,14 @@ class MortalBooks(Books):
     async def run(self, query: bytes, **parameters: object) -> int:
         books = await self._step()
         return await super(MortalBooks, books).run(query, **parameters)
+
+    async def copy(self, table: str, columns: Sequence[str], rows: bytes) -> None:
+        books = await self._step()
+        await super(MortalBooks, books).copy(table, columns, rows)
+
+    async def vacuum(self, table: str) -> None:
+        books = await self._step()
+        await super(MortalBooks, books).vacuum(table)
 
     async def _step(self) -> Self:
         thread = THREAD.get()

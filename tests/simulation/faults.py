@@ -12,11 +12,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.simulation import acts
 
-from licet import admit, assign, lots, mint, renew, upgrade
+from licet import admit, allowances, assign, lots, mint, renew, upgrade
 from licet.enrol import devices as enrol_devices
 from licet.enrol import products as enrol_products
-from licet.postgres import activations, products
+from licet.postgres import activations, products, usage
 from licet.postgres import books as books_module
 from licet.postgres import lots as lots_in_books
 
@@ -168,6 +169,41 @@ FAULTS = [
     Fault(
         "a month of 30 days renews for a calendar month",
         (code(activations, "renew_due", ("thirty = ", "thirty = False and ")),),
+    ),
+    Fault(
+        "a claim is counted whether it is still there or not",
+        (code(usage, "finish_claim", (" == 1", " < 2")),),
+    ),
+    Fault(
+        "a message that is a byte too long is one all the same",
+        (code(allowances, "messages_in", ("-(-payload_bytes // MESSAGE_BYTES)", "payload_bytes // MESSAGE_BYTES")),),
+    ),
+    Fault(
+        "a heartbeat as long as a message counts",
+        (code(allowances, "counted", ("payload_bytes <= MESSAGE_BYTES", "payload_bytes < MESSAGE_BYTES")),),
+    ),
+    Fault(
+        "a day is one of UTC",
+        (query(usage, "days_of", ("AT TIME ZONE a.time_zone", "AT TIME ZONE 'UTC'")),),
+    ),
+    Fault(
+        "nobody takes over from a reader that died",
+        (query(usage, "take_over", ("c.claimed_at < %(stale)s", "false AND %(stale)s::text IS NULL")),),
+        first=12,
+    ),
+    Fault(
+        "whatever is used is covered",
+        (query(usage, "messages_used_by", ("least(u.up + u.down, k.messages_per_day)", "u.up + u.down")),),
+    ),
+    Fault(
+        "a new package's messages count on days that are over",
+        (
+            code(
+                acts,
+                "upgrade",
+                ("upgrade_takes_effect_at(now, account.time_zone)", "datetime.fromtimestamp(0, now.tzinfo)"),
+            ),
+        ),
     ),
     Fault(
         "a deleted device renews",

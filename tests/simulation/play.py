@@ -11,6 +11,7 @@ from typing import Protocol
 from tests.simulation import facts, invariants
 from tests.simulation.acts import CreateProduct, Sweep
 from tests.simulation.acts_devices import Import, Register, ResetDevice, ResetProduct
+from tests.simulation.acts_usage import OF_USE, Reconcile
 from tests.simulation.fates import THREAD, Fate, Killed, Kind, MortalBooks, Thread
 from tests.simulation.model.world import No, World
 from tests.simulation.stage import Stage, same
@@ -69,7 +70,10 @@ class Player:
         """Raises Trouble. At the end everything due is written, and it is written once."""
         for n, moment in enumerate(story):
             await self._moment(n, moment)
-        await self._see_all(len(story), self.before or story[0].at)
+        last = self.before or story[0].at
+        await self._see_all(len(story), last)
+        if self.stage.stream:
+            await self._moment(len(story), Moment(last, ((Reconcile(), None),)))
 
     async def _moment(self, n: int, moment: Moment) -> None:
         if self.before is not None and moment.at < self.before and self.world.last_expiry > moment.at:
@@ -82,6 +86,13 @@ class Player:
         for outcome in outcomes:
             if outcome.word == "broken":
                 raise Trouble(n, f"{outcome.act}: {outcome.answer}")
+        if all(
+            isinstance(act, OF_USE) for act, _ in moment.acts
+        ):  # no code is touched; what counts is seen by Reconcile
+            done = [outcome for outcome in outcomes if outcome.word != "undone"]
+            if wrong := [said for each in done if (said := _unexpected(each, self.world, {}, moment.at))]:
+                raise Trouble(n, wrong[0])
+            return
         swept = len(outcomes) == 1 and isinstance(outcomes[0].act, Sweep) and outcomes[0].word == "answered"
         await self._agree(n, moment.at, outcomes, exact=swept)
         if swept:

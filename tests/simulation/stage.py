@@ -1,9 +1,11 @@
 """Where a story is played: the books, and which real keys, ids and secrets its names stand for."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tests.simulation.model import terms
+from tests.simulation.model.usage import Message
 from tests.simulation.model.world import Secret
 
 from licet.accounts import PLATFORM, SCOPES, By, FreeCodes, Role
@@ -11,6 +13,8 @@ from licet.mint import define_package
 from licet.packages import Allowance
 from licet.postgres import packages
 from licet.postgres.books import Books
+from licet.postgres.counting import Known
+from licet.postgres.usage import Claim
 from licet.units import DayCount, Term
 
 FREE_CODES = FreeCodes(10, 5, Allowance(Term(12, 0), 1500, 1, 7))
@@ -39,6 +43,10 @@ class Stage:
     accounts: dict[str, str] = field(default_factory=dict)  # name → id
     products: dict[str, str] = field(default_factory=dict)  # name → product key
     secrets: dict[str, str] = field(default_factory=dict)  # what a model's secret stands for
+    stream: list[Message] = field(default_factory=list)  # what went through, in order
+    claims: set[Claim] = field(default_factory=set)  # every one ever made
+    stalled: dict[str, Claim] = field(default_factory=dict)  # what a reader had claimed when it stalled
+    known: defaultdict[str, Known] = field(default_factory=lambda: defaultdict(Known))  # to each reader
 
     async def package(self, name: str) -> str:
         if name not in self.packages:

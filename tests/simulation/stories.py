@@ -34,6 +34,7 @@ from tests.simulation.fates import Fate, Kind
 from tests.simulation.model.terms import CATALOGUE
 from tests.simulation.model.world import No, Product, World
 from tests.simulation.play import Act, Moment, goes_by
+from tests.simulation.stories_usage import woven
 
 INSTANT = timedelta(microseconds=1)
 SHORT = ("day", "30 days", "month", "30/360 month")
@@ -42,7 +43,7 @@ LONG = ("year", "year too", "30/360 year")
 
 def story(seed: int) -> list[Moment]:
     """The same seed tells the same story, always."""
-    return _Teller(random.Random(seed)).tell()
+    return woven(_Teller(random.Random(seed)).tell(), seed)
 
 
 @dataclass
@@ -152,7 +153,7 @@ class _Teller:
 
     def _act(self) -> Act:
         dice = self.dice
-        wanting = [product for product in self.world.products.values() if _wants_codes(product)]
+        wanting = [product for product in self.world.products.values() if product.wants_codes()]
         if wanting and dice.random() < 0.3:  # codes come when it is too late
             return dice.choice((self._assign, self._credit))(dice.choice(wanting))
         if self.at < self.furthest and dice.random() < 0.4:
@@ -338,13 +339,3 @@ class _Teller:
         if len(living) > 1 and self.dice.random() < 0.5:
             return DeleteProduct(self.dice.choice(living).name)
         return BecomeEnterprise(self.dice.choice(list(self.world.accounts)))
-
-
-def _wants_codes(product: Product) -> bool:
-    """Its last device lapsed because there was none left."""
-    lapses = [
-        (device.spans[ordinal - 1].end, reason)
-        for device in product.devices.values()
-        for ordinal, reason in device.lapses.items()
-    ]
-    return not product.deleted and bool(lapses) and max(lapses)[1] == "no_code_available"

@@ -11,7 +11,7 @@ from tests.simulation.shrink import shrink, tell
 from tests.simulation.stage import offer
 from tests.simulation.stories import story
 
-from licet import renew, sweep
+from licet import meter, renew, sweep
 from licet.keyring import Keyring
 
 _TABLES = """
@@ -75,11 +75,11 @@ class Theatre:
 
 @contextmanager
 def bites(dice: random.Random) -> Iterator[None]:
-    """Large numbers of renewals are settled in bites; now and then two devices are a large number."""
-    before = renew._BITE, sweep._BITE
+    """Large numbers are renewed, and folded, in bites; now and then two devices are a large number."""
+    before = renew._BITE, sweep._BITE, meter._BITE
     if dice.random() < 0.3:
-        renew._BITE, sweep._BITE = dice.randint(1, 3), dice.randint(1, 4)
+        renew._BITE, sweep._BITE, meter._BITE = dice.randint(1, 3), dice.randint(1, 4), dice.randint(1, 5)
     try:
         yield
     finally:
-        renew._BITE, sweep._BITE = before
+        renew._BITE, sweep._BITE, meter._BITE = before

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from tests.simulation.model.terms import CATALOGUE, FREE
+from tests.simulation.model.usage import next_midnight
 from tests.simulation.model.world import Device, Lot, No, Product, Secret, Stock, World
 
 Answer = tuple[object, ...]
@@ -53,7 +54,7 @@ def credit(
         raise No("allowance_differs")
     lot = world.lots[account, order] = Lot(account, package, quantity, to, use_by, at)
     if product is not None:
-        _give(product, lot, quantity)
+        _give(product, lot, quantity, at)
     return lot.assigned
 
 
@@ -69,20 +70,22 @@ def assign(world: World, name: str, package: str, quantity: int, by: str | None,
     wanted = quantity
     for lot in sorted(lots, key=lambda lot: (lot.use_by is None, lot.use_by or at, lot.credited)):
         if share := min(wanted, lot.unassigned(at)):
-            _give(product, lot, share)
+            _give(product, lot, share, at)
             wanted -= share
     return maximum - quantity
 
 
-def _give(product: Product, lot: Lot, quantity: int) -> None:
+def _give(product: Product, lot: Lot, quantity: int, at: datetime) -> None:
     lot.assigned += quantity
     first = 1 + sum(stock.quantity for stock in product.stocks)
     product.stocks.append(Stock(first, quantity, lot.use_by))
-    product.package = product.package or lot.package
+    if product.package is None:
+        product.package = lot.package
+        product.packages.append((at, lot.package))
 
 
-def upgrade(world: World, name: str, package: str, *, force: bool, by: str | None) -> str:
-    """A7: only upward, unless an operator forces it."""
+def upgrade(world: World, name: str, package: str, *, force: bool, by: str | None, at: datetime) -> str:
+    """A7: only upward, unless an operator forces it; its messages count from the account's next midnight."""
     if force and by is not None:
         raise No("not_permitted")
     product = world.product(name, by)
@@ -90,7 +93,9 @@ def upgrade(world: World, name: str, package: str, *, force: bool, by: str | Non
         raise No("no_package_yet")
     if not force and not CATALOGUE[package].covers(product.allowance):
         raise No("not_an_upgrade")
-    product.package = package
+    if package != product.package:
+        product.package = package
+        product.packages.append((next_midnight(product.account, at), package))
     return package
 
 

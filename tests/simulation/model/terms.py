@@ -33,6 +33,9 @@ class Allowance:
 
 FREE = "Free codes P1Y"
 
+#: The calendar of an account.
+ZONES = {"acme": "Europe/Berlin", "globex": "Australia/Lord_Howe"}
+
 #: What sales has to offer. "year" and "year too" have the same allowance, and so has the package of free codes.
 CATALOGUE = {
     "day": Allowance(0, 1),

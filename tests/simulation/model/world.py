@@ -75,6 +75,7 @@ class Product:
     on_connect: bool = False
     dynamic: bool = True
     package: str | None = None
+    packages: list[tuple[datetime, str]] = field(default_factory=list)  # from when each one's messages count (A7)
     stocks: list[Stock] = field(default_factory=list)
     devices: dict[str, Device] = field(default_factory=dict)
     due: list[tuple[datetime, str]] = field(default_factory=list)  # a heap: ends of spans of which nothing is decided
@@ -88,6 +89,15 @@ class Product:
 
     def available(self, at: datetime) -> int:
         return sum(stock.left(at) for stock in self.stocks)
+
+    def wants_codes(self) -> bool:
+        """Its last device lapsed because there was none left."""
+        lapses = [
+            (device.spans[ordinal - 1].end, reason)
+            for device in self.devices.values()
+            for ordinal, reason in device.lapses.items()
+        ]
+        return not self.deleted and bool(lapses) and max(lapses)[1] == "no_code_available"
 
     def take(self, at: datetime) -> int | None:
         """The next code: what would be lost soonest, then the lowest number."""
@@ -194,6 +204,7 @@ class World:
 def _clone(product: Product) -> Product:
     return replace(
         product,
+        packages=list(product.packages),
         stocks=[replace(stock) for stock in product.stocks],
         devices={
             key: replace(device, spans=list(device.spans), lapses=dict(device.lapses), nonces=set(device.nonces))
