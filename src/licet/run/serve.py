@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -46,6 +47,7 @@ from licet.web.app import create_app
 _FREE_MESSAGES_PER_DAY = 1500
 _FREE_OTA_PER_MONTH = 1
 _FREE_STORAGE_DAYS = 7
+_LEAVE_SECONDS = 20  # from being asked to end
 _AGAIN_SECONDS = 2.0  # between two looks whether the books are there
 
 log = logging.getLogger(__name__)
@@ -94,6 +96,7 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for asked in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(asked, stop.set)
+    leaving = asyncio.create_task(_leave_in_time(stop))
     clock = Clock(settings.now, settings.now_began)
     keyring = key_file.load(settings.key_file)
     if settings.http_fd is None:
@@ -103,6 +106,15 @@ async def _serve(settings: Settings) -> None:
             shifts = await _shifts(books, clock, stop)
             devices = DevicesDoor(wiring(settings), books, clock, shifts)
             await _open_doors(settings, books, clock, devices, http, stop)
+    leaving.cancel()
+
+
+async def _leave_in_time(stop: asyncio.Event) -> None:
+    """Whoever was heard is answered first; but if an engine is gone in the midst of that, nobody waits for ever."""
+    await stop.wait()
+    await asyncio.sleep(_LEAVE_SECONDS)
+    log.error("Not everything has ended in %d seconds; it ends now.", _LEAVE_SECONDS)
+    os._exit(1)
 
 
 async def _open_doors(
