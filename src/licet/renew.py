@@ -68,7 +68,7 @@ async def renew(books: Books, product: LockedProduct, *, now: datetime, most: in
 
 def _slice_ends_at(first: datetime, term: Term, ranges: Sequence[Range]) -> datetime:
     lost = [each.use_by for each in ranges if each.use_by is not None and each.use_by > first]
-    return min([term.ends_at(first), *lost])
+    return min([term.no_end_before(first), *lost])
 
 
 async def _renew_slice(

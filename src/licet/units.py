@@ -79,6 +79,14 @@ class Term:
             return starts_at + timedelta(days=self.months * 30 + self.days)
         return starts_at + relativedelta(months=self.months) + timedelta(days=self.days)
 
+    def no_end_before(self, starts_at: datetime) -> datetime:
+        """No span of this term that begins at ``starts_at`` or later ends before this instant.
+
+        Not simply where that span ends: what begins on 28 January at noon ends on 28 February at noon, but what begins
+        on 29 January at ten ends on 28 February at ten. The day is the same, so it is the first instant of that day.
+        """
+        return self.ends_at(starts_at).replace(hour=0, minute=0, second=0, microsecond=0)
+
     def in_words(self) -> str:
         """``5 years``, ``1 year 5 months``, ``360 days``."""
         years, months = divmod(self.months, 12)

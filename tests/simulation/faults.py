@@ -108,7 +108,7 @@ FAULTS = [
     ),
     Fault(
         "a slice of renewals is longer than a term",
-        (code(renew, "_slice_ends_at", ("term.ends_at(first)", "first + timedelta(days=40_000)")),),
+        (code(renew, "_slice_ends_at", ("term.no_end_before(first)", "first + timedelta(days=40_000)")),),
     ),
     Fault(
         "a slice of renewals ignores when codes are lost",

@@ -104,3 +104,24 @@ async def test_a_device_that_is_back_as_the_virtual_one_consumes_no_more_codes(t
     (span,) = await activations.history(trade.books, trade.product_key, "thermo1")
     assert span.lapse is Lapse.RENEWAL_OFF
     assert await trade.knocks("thermo1", now=NOON + 31 * DAY) == [Answer()]
+
+
+async def test_who_begins_later_and_ends_earlier_renews_as_well(trade: Trade) -> None:
+    """D1: 29 January at ten and a month end on 28 February at ten; 28 January in the evening, only that evening.
+
+    The slice of renewals that began with the one went on to where its successor ended, and so the other's successor,
+    begun in that slice, ended in it: it lapsed at once, with codes at hand.
+    """
+    await trade.credited(10, await trade.package("P1M"))
+    await trade.imported("evening1", "morning1")
+    evening = NOON.replace(month=12, day=28, hour=21, minute=45)
+    morning = NOON.replace(month=12, day=29, hour=10, minute=14)
+    await trade.knocks("evening1", now=evening)
+    await trade.knocks("morning1", now=morning)
+    await sweep(trade.books, now=NOON.replace(year=2027, month=3, day=1))
+    spans = await activations.history(trade.books, trade.product_key, "morning1")
+    assert [(span.starts_at, span.lapse) for span in spans] == [
+        (morning, None),
+        (morning.replace(year=2027, month=1), None),
+        (morning.replace(year=2027, month=2, day=28), None),
+    ]
