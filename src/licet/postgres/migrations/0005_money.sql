@@ -1,0 +1,1 @@
+-- Rate cards, invoices, credit notes.

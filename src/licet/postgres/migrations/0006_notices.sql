@@ -1,0 +1,1 @@
+-- Contacts, alerts, what they are told, and the mail that goes out.
