@@ -43,7 +43,6 @@ from licet.web.door import Door, Messages, NoBroker, nobody
 from licet.web.openapi import as_text, described
 from licet.web.security import BodyLimit, SameSite, SecurityHeaders
 from licet.web.shelf import Shelf
-from licet.web.speech import Speech
 from licet.web.tries import Tries
 from licet.web.watch import Watch
 
@@ -120,7 +119,6 @@ def create_app(
     problem.answer_with_problems(app)
     show_docs(app, as_text(described(bare_app())))
     console.mount(app)
-    app.add_middleware(Speech)
     app.add_middleware(BodyLimit)
     app.add_middleware(SameSite)
     app.add_middleware(Watch, registry=app.state.registry)

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from heroicons.jinja import heroicon_micro, heroicon_mini
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from licet.languages import say, say_many, spoken
 from licet.products import Product
 
 
@@ -70,7 +69,6 @@ def _environment() -> Environment:
     )
     jinja.filters.update(number=number, utc=utc, utc_words=utc_words, local=local, stock=stock)
     jinja.globals.update(static=static, heroicon_micro=heroicon_micro, heroicon_mini=heroicon_mini)
-    jinja.globals.update(_=say, _n=say_many, spoken=spoken)
     return jinja
 
 

@@ -1,1 +1,0 @@
--- Rate cards, invoices, credit notes.

@@ -1,1 +1,0 @@
--- Contacts, alerts, what they are told, and the mail that goes out.
