@@ -98,16 +98,8 @@ async def _consume(books: Books, wanting: Mapping[int, int], *, now: datetime) -
         if short:
             shortage = await lots.shortage(books, short, now=now)
             for product_id in short:
-                why = shortage[product_id]
-                refusal = Refused(
-                    No.NO_CODE_AVAILABLE,
-                    product=why.product,
-                    consumed=why.consumed,
-                    total=why.consumed,
-                    unassigned=why.unassigned,
-                )
                 refused = (each.device_id for each in takers[product_id] if each.device_id not in answers)
-                answers |= dict.fromkeys(refused, Answer(refusal=refusal))
+                answers |= dict.fromkeys(refused, Answer(refusal=shortage[product_id].refusal))
     return answers
 
 

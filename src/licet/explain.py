@@ -90,15 +90,8 @@ async def _after_renewals(books: Books, product_key: str, device_key: str, *, no
     if product.codes.available > 0:
         word = "for the first time" if device.expires_at is None else "again"
         return _let_in(f"{device_key} would be let in {word} and consume one code.", facts, consumes=True)
-    short = (await lots.shortage(books, [product.id], now=now))[product.id]
-    refusal = Refused(
-        Reason.NO_CODE_AVAILABLE,
-        product=short.product,
-        consumed=short.consumed,
-        total=short.consumed,
-        unassigned=short.unassigned,
-    )
-    return _refused(refusal, facts)
+    shortage = await lots.shortage(books, [product.id], now=now)
+    return _refused(shortage[product.id].refusal, facts)
 
 
 async def _facts(books: Books, product: Product, device: Device) -> list[str]:

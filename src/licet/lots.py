@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from licet.packages import Package
+from licet.refusals import Reason, Refused
 
 
 class Origin(StrEnum):
@@ -85,6 +86,26 @@ class Codes:
     @property
     def total(self) -> int:
         return self.available + self.consumed
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A product without a code left: what was consumed, and what could be assigned to it."""
+
+    product: str
+    consumed: int
+    unassigned: int
+
+    @property
+    def refusal(self) -> Refused:
+        """What a device that wants a code is told (rule C2)."""
+        return Refused(
+            Reason.NO_CODE_AVAILABLE,
+            product=self.product,
+            consumed=self.consumed,
+            total=self.consumed,
+            unassigned=self.unassigned,
+        )
 
 
 def take(ranges: Iterable[Range], quantity: int, *, at: datetime) -> list[Taking]:

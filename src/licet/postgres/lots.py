@@ -1,11 +1,10 @@
 """Lots, the ranges of code numbers that products have from them, and assignments, in the books."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from licet.lots import Assignment, Lot, Origin, Range, Taking
+from licet.lots import Assignment, Lot, Origin, Range, Shortage, Taking
 from licet.packages import Package
 from licet.postgres.books import Books
 from licet.postgres.packages import package
@@ -118,15 +117,6 @@ async def take_from(books: Books, takings: Sequence[tuple[int, Taking]]) -> None
         first_numbers=[taking.range_first for _, taking in takings],
         quantities=[taking.quantity for _, taking in takings],
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Shortage:
-    """A product without a code left: what was consumed, and what could be assigned to it."""
-
-    product: str
-    consumed: int
-    unassigned: int
 
 
 async def shortage(books: Books, product_ids: Sequence[int], *, now: datetime) -> dict[int, Shortage]:
