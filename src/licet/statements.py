@@ -97,6 +97,10 @@ def next_month(month: date) -> date:
     return (month.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
+def last_month(month: date) -> date:
+    return (month.replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
 def closes_at(month: date, time_zone: str) -> datetime:
     """The 1st of the next month, in the account's calendar: when a month is closed (rule G1)."""
     first = next_month(month)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 
 from licet.packages import Allowance, Package
 from licet.postgres.books import Books
@@ -63,3 +64,17 @@ async def terms(books: Books, ids: Collection[str]) -> dict[str, Term]:
 async def page(books: Books, *, after: str = "", limit: int) -> list[Package]:
     """``after``: the name of the last package of the page before."""
     return [package(*row) for row in await books.all(_sql.page, after=after, limit=limit)]
+
+
+class Counting(NamedTuple):
+    """A package that a product's messages and OTA upgrades count by, and since which midnight."""
+
+    product_key: str
+    product_name: str
+    counts_from: datetime
+    package: Package
+
+
+async def counting(books: Books, account_id: str, *, since: datetime, until: datetime) -> list[Counting]:
+    rows = await books.all(_sql.counting, account_id=account_id, since=since, until=until)
+    return [Counting(row[0], row[1], row[2], package(*row[3:])) for row in rows]

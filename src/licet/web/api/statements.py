@@ -9,10 +9,10 @@ from pydantic import Field
 
 from licet import close
 from licet.allowances import Usage
-from licet.postgres import accounts
+from licet.postgres import accounts, packages
 from licet.postgres.books import Books
 from licet.refusals import Reason, Refused
-from licet.statements import Billing, Charge, Settlement, Statement
+from licet.statements import Billing, Charge, Settlement, Statement, closes_at, last_month
 from licet.topup import pay
 from licet.web.api.topups import Units
 from licet.web.exports import ALSO, Format, Row, each_of, export, format_of
@@ -65,6 +65,25 @@ class StatementTold(Told):
     time_zone: str
 
 
+class CountingTold(Told):
+    """A package that a product's messages and OTA upgrades counted by in this month, and since which midnight."""
+
+    product_key: str
+    product_name: str
+    package_id: str
+    package_name: str
+    messages_per_day: int
+    ota_per_month: int
+    storage_days: int
+    counts_from: At
+
+
+class StatementAndPackagesTold(StatementTold):
+    """With ``packages``: of every product, those that counted in this month, in the order in which they did."""
+
+    packages: list[CountingTold]
+
+
 class OneAsked(Asked):
     format: Annotated[Format | None, Field(description="JSON, or what Accept names.")] = None
 
@@ -103,12 +122,13 @@ async def list_statements(asked: Annotated[StatementsAsked, Query()], ask: Readi
     return export(format_, f"statements-{account_id or 'all'}", _HEADINGS, each_of(_rows(listed.data)), now=ask.now)
 
 
-@router.get("/v1/statements/{account_id}/{month}", response_model=StatementTold, responses=ALSO)
+@router.get("/v1/statements/{account_id}/{month}", response_model=StatementAndPackagesTold, responses=ALSO)
 async def get_statement(
     account_id: IdInPath, month: MonthInPath, asked: Annotated[OneAsked, Query()], ask: Reading
-) -> StatementTold | Response:
-    """One month of an account."""
-    said = told(await known_statement(ask, account_id, month))
+) -> StatementAndPackagesTold | Response:
+    """One month of an account, and by which packages it was counted."""
+    found = await known_statement(ask, account_id, month)
+    said = StatementAndPackagesTold(**dict(told(found)), packages=await _packages(ask, found))
     format_ = format_of(ask.request, asked.format)
     if format_ is Format.JSON:
         return said
@@ -135,6 +155,24 @@ async def pay_statement(account_id: IdInPath, month: MonthInPath, asked: Payment
         return told(paid)
 
     return await once(ask, work)
+
+
+async def _packages(ask: Ask, statement: Statement) -> list[CountingTold]:
+    since = closes_at(last_month(statement.month), statement.time_zone)
+    until = closes_at(statement.month, statement.time_zone)
+    return [
+        CountingTold(
+            product_key=each.product_key,
+            product_name=each.product_name,
+            package_id=each.package.id,
+            package_name=each.package.name,
+            messages_per_day=each.package.allowance.messages_per_day,
+            ota_per_month=each.package.allowance.ota_per_month,
+            storage_days=each.package.allowance.storage_days,
+            counts_from=each.counts_from,
+        )
+        for each in await packages.counting(ask.books, statement.account_id, since=since, until=until)
+    ]
 
 
 async def known_statement(ask: Ask, account_id: str, month: date) -> Statement:
