@@ -72,7 +72,7 @@ async def close(
     while asked is None and (expired := await ledger.with_expired(books, most=_BITE, now=now)):
         async with books.transaction() as bound:
             await statements.lock_accounts(bound, expired)
-            await settle_bills(bound, expired, at=now, now=now)
+            await settle_bills(bound, expired, at=now)
     return closing
 
 
@@ -81,7 +81,7 @@ async def bring_up_to_date(books: Books, account_id: str, *, now: datetime) -> N
     await statements.lock_accounts(books, [account_id])
     while await statements.due(books, [account_id], most=1, now=now):
         await _close_together(books, [account_id], through=None, now=now)
-    await settle_bills(books, [account_id], at=now, now=now)
+    await settle_bills(books, [account_id], at=now)
 
 
 def _is_asked(due: Due, through: date | None) -> bool:
@@ -103,7 +103,7 @@ async def _close_together(books: Books, account_ids: Sequence[str], *, through: 
     counted = {stream: until for stream, (until, _) in (await usage.behind(books)).items()}
     await statements.insert_statements(books, ids, month, time_zone=time_zone, counted=counted, now=now)
     await statements.insert_lines(books, month, lines)
-    await settle_bills(books, ids, at=ends_at, now=now)
+    await settle_bills(books, ids, at=ends_at)
     owed = {
         (each.account_id, each.usage): each.owed for each in await statements.owed(books, ids) if each.month == month
     }
@@ -177,7 +177,7 @@ async def _late_lines(books: Books, account_ids: Sequence[str], month: date, tim
     return lines
 
 
-async def settle_bills(books: Books, account_ids: Sequence[str], *, at: datetime, now: datetime) -> None:
+async def settle_bills(books: Books, account_ids: Sequence[str], *, at: datetime) -> None:
     """Settle what held accounts owe from their top-ups as of an instant, the oldest bill first; one ledger row a bill.
 
     Top-ups that had expired by then are written off first, as of when they expired.

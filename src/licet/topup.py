@@ -55,7 +55,7 @@ async def top_up(
             balance = (await ledger.balances(books, [account_id])).get((account_id, usage), 0) + quantity
             row = Row(account_id, usage, now, LedgerType(origin.value), quantity, balance, reference=reference)
             await ledger.write_down(books, [row])
-            await settle_bills(books, [account_id], at=now, now=now)
+            await settle_bills(books, [account_id], at=now)
             if usage is Usage.MESSAGES and (await ledger.balances(books, [account_id]))[account_id, usage]:
                 await let_back_in(books, account_id, now=now)
             facts = {"topup_id": topup_id, "usage": usage.value, "quantity": quantity, "reference": reference}
