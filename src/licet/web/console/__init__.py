@@ -10,14 +10,26 @@ from fastapi import FastAPI, Request, Response
 
 from licet.postgres import accounts as accounts_read
 from licet.refusals import Refused
-from licet.web.console import accounts, audit, codes, devices, lots, packages, people, products, sign_in, tokens
+from licet.web.console import (
+    accounts,
+    audit,
+    billing,
+    codes,
+    devices,
+    lots,
+    packages,
+    people,
+    products,
+    sign_in,
+    tokens,
+)
 from licet.web.console.desk import Desk, go, show
 from licet.web.console.forms import Said
 from licet.web.console.static import Static
 from licet.web.problem import Problem
 from licet.web.session import someone
 
-_NOUNS = (sign_in, accounts, codes, devices, products, people, tokens, audit, packages, lots)
+_NOUNS = (sign_in, accounts, codes, devices, products, people, tokens, audit, packages, lots, billing)
 
 
 def mount(app: FastAPI) -> None:
