@@ -97,11 +97,11 @@ def next_month(month: date) -> date:
     return (month.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
-def last_month(month: date) -> date:
-    return (month.replace(day=1) - timedelta(days=1)).replace(day=1)
+def begins_at(month: date, time_zone: str) -> datetime:
+    """The first midnight of a month in the account's calendar."""
+    return datetime(month.year, month.month, 1, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
 
 
 def closes_at(month: date, time_zone: str) -> datetime:
     """The 1st of the next month, in the account's calendar: when a month is closed (rule G1)."""
-    first = next_month(month)
-    return datetime(first.year, first.month, first.day, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
+    return begins_at(next_month(month), time_zone)

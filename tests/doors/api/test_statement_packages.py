@@ -31,10 +31,8 @@ async def test_an_upgrade_in_mid_month_shows_both_and_the_midnight_between_them(
     await moves_to_berlin(stage)
     pk, _ = await stage.sold()
     since = (await counted_by(stage, "2026-01"))[0][2]
-    more, most = (
-        await stage.package("year-2000", messages_per_day=2000),
-        await stage.package("year-3000", messages_per_day=3000),
-    )
+    more = await stage.package("year-2000", messages_per_day=2000)
+    most = await stage.package("year-3000", messages_per_day=3000)
     await upgrades(stage, pk, more["id"], datetime(2026, 3, 29, 11, 0, tzinfo=UTC))
     await upgrades(stage, pk, most["id"], datetime(2026, 3, 29, 12, 0, tzinfo=UTC))
     first, then = ("year-1500", 1500, since), ("year-3000", 3000, "2026-03-29T22:00:00Z")

@@ -63,14 +63,18 @@ async def list_parts(
     account_id: IdInPath, month: MonthInPath, kind: Usage, asked: Annotated[PartsAsked, Query()], ask: Reading
 ) -> Page[PartTold] | Response:
     """What one kind of a statement is made of, down to the device and the day."""
-    of = await known_statement(ask, account_id, month)
+    return await parts_of(ask, await known_statement(ask, account_id, month), kind, asked)
+
+
+async def parts_of(ask: Ask, of: Statement, kind: Usage, asked: PartsAsked) -> Page[PartTold] | Response:
+    """The same of a statement that was read already."""
     if asked.device_key is not None and asked.product_key is None:
         raise Malformed([_wrong("product_key", "A device's key goes with its product's.")])
     if kind is Usage.STORAGE and (asked.by == "device" or asked.device_key is not None):
         raise Malformed([_wrong("by", "This kind is not known by device.")])
     format_ = format_of(ask.request, asked.format)
     if format_ is not Format.JSON:
-        name = f"statement-{account_id}-{month:%Y-%m}-{kind.value}-by-{asked.by}"
+        name = f"statement-{of.account_id}-{of.month:%Y-%m}-{kind.value}-by-{asked.by}"
         return export(format_, name, _HEADINGS, _all(ask, of, kind, asked), now=ask.now)
     after = place_of(ask, asked)
     head = ("live" if of.closed_at is None else "closed", asked.by)

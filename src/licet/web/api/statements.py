@@ -12,7 +12,7 @@ from licet.allowances import Usage
 from licet.postgres import accounts, packages
 from licet.postgres.books import Books
 from licet.refusals import Reason, Refused
-from licet.statements import Billing, Charge, Settlement, Statement, closes_at, last_month
+from licet.statements import Billing, Charge, Settlement, Statement, begins_at, closes_at
 from licet.topup import pay
 from licet.web.api.topups import Units
 from licet.web.exports import ALSO, Format, Row, each_of, export, format_of
@@ -66,7 +66,9 @@ class StatementTold(Told):
 
 
 class CountingTold(Told):
-    """A package that a product's messages and OTA upgrades counted by in this month, and since which midnight."""
+    """A package that a product's messages and OTA upgrades counted by in this month, and since when: a later
+    package, since a midnight.
+    """
 
     product_key: str
     product_name: str
@@ -158,7 +160,7 @@ async def pay_statement(account_id: IdInPath, month: MonthInPath, asked: Payment
 
 
 async def _packages(ask: Ask, statement: Statement) -> list[CountingTold]:
-    since = closes_at(last_month(statement.month), statement.time_zone)
+    since = begins_at(statement.month, statement.time_zone)
     until = closes_at(statement.month, statement.time_zone)
     return [
         CountingTold(

@@ -10,13 +10,12 @@ from licet.postgres.books import Books
 from licet.refusals import Refused
 from licet.statements import Settlement
 from licet.topup import pay
-from licet.web.api.statement_parts import PartsAsked, list_parts
+from licet.web.api.statement_parts import PartsAsked, parts_of
 from licet.web.api.statements import known_statement
 from licet.web.console.desk import Desk, Looking, OperatingHere, once
 from licet.web.console.forms import Form, Said
 from licet.web.exports import Format
 from licet.web.fields import MonthInPath
-from licet.web.paging import Page
 
 router = APIRouter(prefix="/accounts/{account_id}/billing")
 SECTION = "Excess Billing"
@@ -75,12 +74,8 @@ async def pay_it(desk: OperatingHere, month: MonthInPath, request: Request) -> R
 
 async def _month(desk: Desk, month: date, form: Form, *, status: int = 200) -> Response:
     found = await known_statement(desk.ask, desk.account_id, month)
-    parts = {}
-    for kind in Usage:
-        asked = PartsAsked(by="product", format=Format.JSON)
-        listed = await list_parts(desk.account_id, month, kind, asked, desk.ask)
-        assert isinstance(listed, Page)
-        parts[kind] = listed
+    asked = PartsAsked(by="product", format=Format.JSON)
+    parts = {kind: await parts_of(desk.ask, found, kind, asked) for kind in Usage}
     return desk.page(
         "billing/month.html",
         section=SECTION,
